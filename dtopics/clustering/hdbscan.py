@@ -1,0 +1,465 @@
+"""HDBSCAN*: the tree, its clusters, and labels for new points.
+
+`HDBSCAN` is scikit-learn's kind of estimator; `HDBSCANClusterer` plays the `Clusterer` role in the
+pipeline; `HDBSCANModel` is what a fit leaves, as plain arrays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+
+from dtopics.clustering.selection import Chosen, CondensedTree, Selection, choose, label_points
+from dtopics.data import OUTLIER
+from dtopics.errors import InputError, NotFittedError, SettingError
+from dtopics.protocols import Arrays
+
+#: hdbscan's tree of fewer points than this has no split to look at.
+MIN_POINTS = 3
+#: Rows whose neighbours are held at once.
+QUERY_ROWS = 65_536
+
+_building = threading.Lock()
+
+
+def is_integer(value: object) -> bool:
+    """Whether it is an integer, and no truth value."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def as_points(X: ArrayLike) -> NDArray[Any]:
+    """Return `X` as a C-ordered array of floats, shape (n_points, n_features), all finite.
+
+    Raises
+    ------
+    InputError
+        It has another number of dimensions, or rows with NaN or infinity.
+    """
+    try:
+        points = np.asarray(X)
+    except ValueError as error:
+        raise InputError(f"points are no array, their rows differ in length: {error}") from error
+    if points.dtype.kind not in "fiub":
+        raise InputError(f"points are of type {points.dtype}: expected numbers")
+    if points.ndim != 2 or points.shape[1] == 0:
+        raise InputError(f"points of shape {points.shape}: expected (n_points, n_features)")
+    points = np.ascontiguousarray(points, np.float32 if points.dtype == np.float32 else np.float64)
+    bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{len(bad):,} of {len(points):,} points have NaN or infinity, the first in row "
+            f"{bad[0]:,}: leave these rows out before clustering"
+        )
+    return points
+
+
+@dataclass(frozen=True)
+class HDBSCANClusterer:
+    """HDBSCAN* in the `Clusterer` role; parameters as in `HDBSCAN`."""
+
+    min_cluster_size: int = 10
+    min_samples: int | None = None
+    selection: Selection = field(default_factory=Selection)
+
+    def __post_init__(self) -> None:
+        if not is_integer(self.min_cluster_size) or self.min_cluster_size < 2:
+            raise SettingError(
+                f"min_cluster_size={self.min_cluster_size!r}: expected an integer of at least 2"
+            )
+        if self.min_samples is not None and (
+            not is_integer(self.min_samples) or self.min_samples < 1
+        ):
+            raise SettingError(
+                f"min_samples={self.min_samples!r}: expected an integer of at least 1, or None"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the labels depend on, as JSON."""
+        return {
+            "clusterer": "hdbscan",
+            "min_cluster_size": int(self.min_cluster_size),
+            "min_samples": int(self.min_samples or self.min_cluster_size),
+            **_plain(self.selection),
+            "versions": {name: version(name) for name in ("hdbscan", "scipy")},
+        }
+
+    def fit(self, X: ArrayLike) -> HDBSCANModel:
+        """Cluster the points.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n_points, n_components)
+
+        Returns
+        -------
+        HDBSCANModel
+            With fewer points than `min_cluster_size`, or than three, all are outliers.
+
+        Raises
+        ------
+        InputError
+            `X` is not two-dimensional or has NaN or infinity.
+        """
+        points = as_points(X)
+        size = int(self.min_cluster_size)
+        min_samples = int(self.min_samples or size)
+        if len(points) < max(size, MIN_POINTS):
+            tree, core = CondensedTree.without_clusters(len(points)), np.zeros(len(points))
+        else:
+            tree = _condensed_tree(points, size, min_samples)
+            core = _core_distances(points, min_samples)
+        return HDBSCANModel(size, min_samples, self.selection, points, core, tree)
+
+
+class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Hierarchical density-based clustering, exact.
+
+    Parameters
+    ----------
+    min_cluster_size : int, default=10
+        The least number of points of a cluster.
+    min_samples : int, optional
+        Neighbours, the point itself not counted, within a point's core distance; as many as
+        `min_cluster_size` where it is ``None``.
+    cluster_selection_method : {"eom", "leaf"}, default="eom"
+        Excess of mass, or the leaves of the tree.
+    cluster_selection_epsilon : float, default=0.0
+        Clusters that part at a smaller distance are merged.
+    max_cluster_size : int or float, default=0
+        Larger clusters give way to the clusters within them; 0 for no limit. One without clusters
+        within it becomes outliers, as in hdbscan. A float is a share of all points, and then such
+        a one stays a cluster.
+    allow_single_cluster : bool, default=False
+        Whether all points may be one cluster.
+
+    Attributes
+    ----------
+    labels_ : ndarray of int32, shape (n_points,)
+        −1 for outliers.
+    probabilities_ : ndarray of float32, shape (n_points,)
+    model_ : HDBSCANModel
+    n_features_in_ : int
+
+    Notes
+    -----
+    Labels, their numbers and probabilities are those of ``hdbscan.HDBSCAN`` with
+    ``approx_min_span_tree=False``, but for splits at distance zero: they would part identical
+    points at random and are not made.
+
+    References
+    ----------
+    Campello, Moulavi & Sander (2013), "Density-based clustering based on hierarchical density
+    estimates", PAKDD.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.concatenate([np.linspace(0, 1, 20), np.linspace(9, 10, 20)])[:, None]
+    >>> np.bincount(HDBSCAN(min_cluster_size=5).fit(X).labels_).tolist()
+    [20, 20]
+    """
+
+    def __init__(
+        self,
+        min_cluster_size: int = 10,
+        min_samples: int | None = None,
+        cluster_selection_method: str = "eom",
+        cluster_selection_epsilon: float = 0.0,
+        max_cluster_size: int | float = 0,
+        allow_single_cluster: bool = False,  # noqa: FBT001, FBT002 (as hdbscan has it)
+    ) -> None:
+        self.min_cluster_size = min_cluster_size
+        self.min_samples = min_samples
+        self.cluster_selection_method = cluster_selection_method
+        self.cluster_selection_epsilon = cluster_selection_epsilon
+        self.max_cluster_size = max_cluster_size
+        self.allow_single_cluster = allow_single_cluster
+
+    def clusterer(self) -> HDBSCANClusterer:
+        """Return the object that plays the `Clusterer` role with these parameters."""
+        selection = Selection(
+            self.cluster_selection_method,
+            self.cluster_selection_epsilon,
+            0 if self.max_cluster_size is None else self.max_cluster_size,
+            self.allow_single_cluster,
+        )
+        return HDBSCANClusterer(self.min_cluster_size, self.min_samples, selection)
+
+    def fit(self, X: ArrayLike, y: object = None) -> HDBSCAN:  # noqa: ARG002 (scikit-learn's)
+        """Cluster the points, shape (n_points, n_features); `y` is ignored."""
+        self.model_ = self.clusterer().fit(X)
+        self.labels_ = self.model_.labels
+        self.probabilities_ = self.model_.probabilities
+        self.n_features_in_ = self.model_.points.shape[1]
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int32]:
+        """Return the labels of new points, shape (n_points,); see `HDBSCANModel.predict`."""
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this HDBSCAN has no clusters yet: call fit first")
+        return self.model_.predict(X)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class HDBSCANModel:
+    """A fitted HDBSCAN*.
+
+    Attributes
+    ----------
+    min_cluster_size, min_samples : int
+    selection : Selection
+    points : ndarray of float32 or float64, shape (n_points, n_components)
+    core_distances : ndarray of float64, shape (n_points,)
+        As prediction uses them: to the `min_samples`-th neighbour, the point itself counted.
+    tree : CondensedTree
+    """
+
+    min_cluster_size: int
+    min_samples: int
+    selection: Selection
+    points: NDArray[Any]
+    core_distances: NDArray[np.float64]
+    tree: CondensedTree
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Cluster of each training point, −1 for outliers, shape (n_points,)."""
+        return self._labelled[0]
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Strength of membership of each training point, shape (n_points,)."""
+        return self._labelled[1]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters, outliers not counted."""
+        return len(self._chosen.clusters)
+
+    @cached_property
+    def gave_way(self) -> float:
+        """Share of all points of the largest cluster that was divided as too large; 0 for none."""
+        if not self.selection.max_cluster_size or not self.tree.n_nodes:
+            return 0.0
+        unlimited = choose(self.tree, replace(self.selection, max_cluster_size=0))
+        divided = np.setdiff1d(unlimited.clusters, self._chosen.clusters)
+        return float(self.tree.size[divided].max(initial=0)) / len(self.points)
+
+    @cached_property
+    def _chosen(self) -> Chosen:
+        return choose(self.tree, self.selection)
+
+    @cached_property
+    def _labelled(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        return label_points(self.tree, self._chosen)
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = ("gave_way", "_chosen", "_labelled", "_neighbours")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
+    def reselect(
+        self,
+        *,
+        cluster_selection_method: str | None = None,
+        cluster_selection_epsilon: float | None = None,
+        max_cluster_size: int | float | None = None,
+        allow_single_cluster: bool | None = None,
+    ) -> HDBSCANModel:
+        """Choose other clusters from the same tree, without a fit.
+
+        Parameters
+        ----------
+        cluster_selection_method, cluster_selection_epsilon, max_cluster_size, allow_single_cluster
+            As in `HDBSCAN`; ``None`` keeps what the model has.
+
+        Returns
+        -------
+        HDBSCANModel
+            It shares its arrays with this one.
+        """
+        changes = {
+            "method": cluster_selection_method,
+            "epsilon": cluster_selection_epsilon,
+            "max_cluster_size": max_cluster_size,
+            "allow_single_cluster": allow_single_cluster,
+        }
+        given: dict[str, Any] = {
+            name: value for name, value in changes.items() if value is not None
+        }
+        return replace(self, selection=replace(self.selection, **given))
+
+    def predict(self, X: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Label new points by the rule of ``hdbscan.approximate_predict``.
+
+        A point joins the tree at its nearest training point by mutual reachability, among its
+        ``2 * min_samples`` nearest by distance. Two faults of that function are not repeated: it
+        forgets parts of clusters that split before any point leaves them, and of a single cluster
+        (``allow_single_cluster``), which here takes new points as dense as the fit's.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n_new, n_components)
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n_new,)
+        probabilities : ndarray of float32, shape (n_new,)
+
+        Raises
+        ------
+        InputError
+            The number of components differs, or there are NaN or infinity.
+        """
+        new = as_points(X)
+        if new.shape[1] != self.points.shape[1]:
+            raise InputError(
+                f"points have {new.shape[1]} components; the model was fit on "
+                f"{self.points.shape[1]}"
+            )
+        labels = np.full(len(new), OUTLIER, np.int32)
+        probabilities = np.zeros(len(new), np.float32)
+        if self.n_clusters:
+            for start in range(0, len(new), QUERY_ROWS):
+                rows = slice(start, start + QUERY_ROWS)
+                self._attach(new[rows], labels[rows], probabilities[rows])
+        return labels, probabilities
+
+    def _attach(
+        self, new: NDArray[Any], labels: NDArray[np.int32], probabilities: NDArray[np.float32]
+    ) -> None:
+        from dtopics.clustering import _kernels
+
+        with _building:
+            tree = self._neighbours
+        k = min(2 * self.min_samples, len(self.points))
+        # A list of neighbour numbers keeps the answer two-dimensional when k is 1.
+        distances, neighbours = tree.query(new.astype(np.float64), k=list(range(1, k + 1)))
+        _kernels.attach(
+            distances,
+            neighbours.astype(np.int64),
+            self.core_distances,
+            min(self.min_samples, k - 1),
+            self.tree.point_node,
+            self.tree.point_lambda,
+            self.tree.parent,
+            self.tree.birth,
+            self._chosen.node_label,
+            self._chosen.node_max_lambda,
+            self._chosen.root_lambda,
+            labels,
+            probabilities,
+        )
+
+    @cached_property
+    def _neighbours(self) -> Any:
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self.points.astype(np.float64))
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return JSON-able parameters and arrays; those named ``point_*`` have a row a point."""
+        params = {
+            "kind": "hdbscan",
+            "min_cluster_size": self.min_cluster_size,
+            "min_samples": self.min_samples,
+            "selection": _plain(self.selection),
+        }
+        arrays = {
+            "point_coordinates": self.points,
+            "point_core_distance": self.core_distances,
+            "point_node": self.tree.point_node,
+            "point_lambda": self.tree.point_lambda,
+            "node_parent": self.tree.parent,
+            "node_birth": self.tree.birth,
+            "node_size": self.tree.size,
+        }
+        return params, arrays
+
+    @classmethod
+    def from_arrays(cls, params: Mapping[str, Any], arrays: Arrays) -> HDBSCANModel:
+        """Return the model that `to_arrays` was called on."""
+        get = {name: np.asarray(array) for name, array in arrays.items()}
+        tree = CondensedTree(
+            get["point_node"],
+            get["point_lambda"],
+            get["node_parent"],
+            get["node_birth"],
+            get["node_size"],
+        )
+        return cls(
+            int(params["min_cluster_size"]),
+            int(params["min_samples"]),
+            Selection(**params["selection"]),
+            get["point_coordinates"],
+            get["point_core_distance"],
+            tree,
+        )
+
+
+def from_foreign(estimator: Any) -> HDBSCANClusterer | None:
+    """Return ours with the settings of another library's HDBSCAN, where they mean the same.
+
+    ``algorithm``, ``leaf_size`` and the like change the speed only; ``approx_min_span_tree`` the
+    exactness, and ours is exact.
+    """
+    kind = type(estimator)
+    origin = kind.__module__.partition(".")[0]
+    if kind.__name__ != "HDBSCAN" or origin not in ("hdbscan", "sklearn"):
+        return None
+    params = estimator.get_params(deep=False)
+    neutral = {
+        "alpha": 1.0,
+        "cluster_selection_persistence": 0.0,
+        "cluster_selection_epsilon_max": float("inf"),
+        "match_reference_implementation": False,
+    }
+    euclidean = params["metric"] in ("euclidean", "l2") or (
+        params["metric"] == "minkowski" and params.get("p") == 2
+    )
+    if not euclidean or any(params.get(name, value) != value for name, value in neutral.items()):
+        return None
+    min_samples = params["min_samples"]
+    if origin == "sklearn":  # it counts the point itself among min_samples
+        min_samples = (min_samples or params["min_cluster_size"]) - 1
+        if min_samples == 0:
+            return None
+    selection = Selection(
+        params["cluster_selection_method"],
+        float(params["cluster_selection_epsilon"]),
+        int(params["max_cluster_size"] or 0),
+        bool(params["allow_single_cluster"]),
+    )
+    return HDBSCANClusterer(params["min_cluster_size"], min_samples, selection)
+
+
+def _plain(selection: Selection) -> dict[str, Any]:
+    return asdict(selection)
+
+
+def _condensed_tree(points: NDArray[Any], size: int, min_samples: int) -> CondensedTree:
+    import hdbscan
+
+    fitted = hdbscan.HDBSCAN(
+        min_cluster_size=size,
+        min_samples=min_samples,
+        approx_min_span_tree=False,
+        core_dist_n_jobs=1,
+    ).fit(points.astype(np.float64))
+    return CondensedTree.from_rows(fitted.condensed_tree_.to_numpy(), len(points))
+
+
+def _core_distances(points: NDArray[Any], min_samples: int) -> NDArray[np.float64]:
+    from scipy.spatial import cKDTree
+
+    k = min(min_samples, len(points))
+    exact = points.astype(np.float64)
+    distances, _ = cKDTree(exact).query(exact, k=[k])
+    return np.ascontiguousarray(distances[:, 0])

@@ -1,0 +1,107 @@
+"""Cluster all reduced points; label new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtopics.clustering import load_model
+from dtopics.data import OUTLIER, Block, Result
+from dtopics.execution.cache import cached
+from dtopics.protocols import Clusterer
+from dtopics.store import Stage
+
+
+@dataclass(frozen=True)
+class FitClusterer:
+    """Cluster every point that has a place; the others are outliers of probability zero.
+
+    Parameters
+    ----------
+    clusterer : Clusterer
+    reduced : Stage
+    blocks : sequence of Block
+    """
+
+    clusterer: Clusterer
+    reduced: Stage
+    blocks: Sequence[Block]
+
+    def __call__(self, stage: Stage) -> Mapping[str, Any]:
+        """Write each block's ``labels`` and ``probabilities``; return the fitted model."""
+        points = [self.reduced.array("reduced", block) for block in self.blocks]
+        placed = [np.isfinite(rows).all(axis=1) for rows in points]
+        X = np.concatenate([rows[mask] for rows, mask in zip(points, placed, strict=True)])
+        del points
+        model: Any = self.clusterer.fit(X)
+        start = 0
+        for block, mask in zip(self.blocks, placed, strict=True):
+            stop = start + int(mask.sum())
+            found = model.labels[start:stop], model.probabilities[start:stop]
+            stage.write_block(block, spread(mask, *found))
+            start = stop
+        params, arrays = model.to_arrays()
+        notes = {"gave_way": getattr(model, "gave_way", 0.0)}
+        return {"model": params, **arrays, "notes": notes}
+
+
+@dataclass(frozen=True)
+class ImportTargets:
+    """Keep a block's classes that a caller gave (``y``); −1 where unknown."""
+
+    rows: Callable[[int, int], NDArray[Any]]
+
+    def __call__(self, block: Block) -> Result:
+        """Return the array ``y``, shape (n_rows,), int64."""
+        return {"y": np.asarray(self.rows(block.row_start, block.n_rows), np.int64)}
+
+
+@dataclass(frozen=True)
+class LabelBlock:
+    """Give the labels that a caller knows (``y``) instead of clustering."""
+
+    targets: Stage
+
+    def __call__(self, block: Block) -> Result:
+        """Return ``labels`` and ``probabilities`` (one)."""
+        labels = self.targets.array("y", block).astype(np.int32)
+        return {"labels": labels, "probabilities": np.ones(len(labels), np.float32)}
+
+
+@dataclass(frozen=True)
+class PredictBlock:
+    """Label a block of new documents by a fitted clusterer."""
+
+    reduced: Stage
+    model: Stage
+    trust: bool = False
+
+    def __call__(self, block: Block) -> Result:
+        """Return ``labels`` and ``probabilities``, shape (n_rows,)."""
+        points = self.reduced.array("reduced", block)
+        mask = np.isfinite(points).all(axis=1)
+        model = clusterer_model(self.model, trust=self.trust)
+        return spread(mask, *model.predict(np.ascontiguousarray(points[mask])))
+
+
+def spread(
+    mask: NDArray[np.bool_], labels: NDArray[np.int32], probabilities: NDArray[np.float32]
+) -> Result:
+    """Return labels and probabilities of all rows, given those of the rows in `mask`."""
+    all_labels = np.full(len(mask), OUTLIER, np.int32)
+    all_probabilities = np.zeros(len(mask), np.float32)
+    all_labels[mask], all_probabilities[mask] = labels, probabilities
+    return {"labels": all_labels, "probabilities": all_probabilities}
+
+
+def clusterer_model(stage: Stage, *, trust: bool) -> Any:
+    """Return the process's copy of a fitted clusterer."""
+
+    def load() -> Any:
+        return load_model(stage.whole_json("model"), stage.whole_arrays(), trust=trust)
+
+    return cached(("clusterer", stage.identity, trust), load)

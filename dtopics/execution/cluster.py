@@ -1,0 +1,231 @@
+"""Which Dask cluster a fit runs on, and whether it can serve."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dtopics.errors import ClusterError
+from dtopics.execution.dask_executor import DaskExecutor
+from dtopics.execution.executor import Executor, InProcessExecutor
+from dtopics.execution.progress import Progress
+from dtopics.execution.threads import available_cores
+from dtopics.store import Location
+from dtopics.store.fingerprint import versions
+
+#: Packages whose version changes a result, or how it travels.
+COMPARED = (
+    "dtopics", "dask", "distributed", "cloudpickle", "hdbscan", "numba", "numpy", "pyarrow",
+    "pynndescent", "scikit-learn", "scipy", "sentence-transformers", "torch", "transformers",
+    "umap-learn", "zarr",
+)  # fmt: skip
+
+#: Settings of a cluster of our own. A global fit may hold the GIL for minutes, which a scheduler
+#: takes for a dead worker; and a lost worker must not condemn the tasks that merely waited on it.
+_SCHEDULER_ENVIRONMENT = {
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2 hours",
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1000",
+    "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "1 hour",
+}
+
+
+CONNECT_TIMEOUT = "20s"
+#: A cluster of our own that has had nothing to do for so long ends itself: its client was killed.
+ORPHANED = "30 minutes"
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """A local cluster's size.
+
+    Attributes
+    ----------
+    workers : int or None
+        Processes; one per core by default.
+    threads : int
+        Tasks that a process does at a time.
+    memory_limit : str
+        Of each process, as Dask writes it (``"2GiB"``), or ``"auto"``.
+    """
+
+    workers: int | None = None
+    threads: int = 1
+    memory_limit: str = "auto"
+
+
+@contextlib.contextmanager
+def executor_for(
+    client: Any,
+    run: Location,
+    *,
+    n_blocks: int,
+    progress: Progress,
+    local: LocalSettings | None = None,
+    model: Location | None = None,
+) -> Iterator[Executor]:
+    """Give an executor for a run, and close what was opened for it.
+
+    Parameters
+    ----------
+    client : distributed.Client, str or None
+        A client, a scheduler's address, or None: the current client, else
+        ``DASK_SCHEDULER_ADDRESS``, else this process where there are at most two blocks,
+        else a local cluster.
+    run : Location
+        The run directory, which every worker must see.
+    n_blocks : int
+    progress : Progress
+    local : LocalSettings, optional
+        The local cluster's size; given, there will be a cluster however few the blocks.
+    model : Location, optional
+        Another run that the work reads.
+
+    Raises
+    ------
+    ClusterError
+        Where the scheduler cannot be reached, has no workers, or workers cannot serve.
+    """
+    if client is None and local is None:
+        client = current_client() or os.environ.get("DASK_SCHEDULER_ADDRESS")
+    in_memory = "memory" in {run.protocol, (model or run).protocol}
+    if client is None and (in_memory or (n_blocks <= 2 and local is None)):
+        yield InProcessExecutor(progress)
+        return
+    if in_memory:
+        message = f"{model or run} lives in one process; give a run URL that the workers can reach"
+        raise ClusterError(message)
+    with contextlib.ExitStack() as stack:
+
+        def ready() -> Any:
+            found = client
+            if found is None:
+                found = stack.enter_context(local_cluster(local or LocalSettings()))
+            elif isinstance(found, str):
+                found = stack.enter_context(connect(found))
+            check_workers(found, run)
+            return found
+
+        yield DaskExecutor(ready, run / "foreign", progress)
+
+
+def current_client() -> Any:
+    """Return the process's current Dask client, or None."""
+    import sys
+
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+@contextlib.contextmanager
+def connect(address: str) -> Iterator[Any]:
+    """Give a client of the scheduler at `address`."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT_TIMEOUT)
+    except (OSError, ValueError) as error:
+        message = f"no Dask scheduler answers at {address}: {error}"
+        raise ClusterError(message) from error
+    with client:
+        yield client
+
+
+@contextlib.contextmanager
+def local_cluster(settings: LocalSettings) -> Iterator[Any]:
+    """Give a client of a cluster on this machine.
+
+    Its processes are started as commands of their own, so a script needs no
+    ``if __name__ == "__main__"``.
+    """
+    from distributed import Client
+    from distributed.deploy.subprocess import SubprocessCluster
+
+    workers = settings.workers or available_cores()
+    options: dict[str, Any] = {"death_timeout": 60}
+    if settings.memory_limit != "auto":
+        options["memory_limit"] = settings.memory_limit
+    with _environment(_SCHEDULER_ENVIRONMENT):
+        cluster = SubprocessCluster(
+            n_workers=workers,
+            threads_per_worker=settings.threads,
+            worker_kwargs=options,
+            scheduler_kwargs={
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",
+                "idle_timeout": ORPHANED,
+            },
+            silence_logs=40,
+        )
+    with cluster, Client(cluster) as client:
+        client.wait_for_workers(workers, timeout=120)
+        yield client
+
+
+def check_workers(client: Any, run: Location) -> None:
+    """Compare the workers' packages with the client's, and see that they see the run.
+
+    Raises
+    ------
+    ClusterError
+    """
+    if not client.scheduler_info(n_workers=1)["workers"]:
+        try:
+            client.wait_for_workers(1, timeout=60)
+        except TimeoutError as error:
+            message = f"the scheduler at {client.scheduler.address} has no workers"
+            raise ClusterError(message) from error
+    _check_versions(client.run(versions, *COMPARED))
+    _check_sight(client, run)
+
+
+def _check_versions(found: Mapping[str, Mapping[str, str]]) -> None:
+    ours = versions(*COMPARED)
+    different = [
+        f"{worker}: {name} {theirs.get(name, 'missing')}, here {ours.get(name, 'missing')}"
+        for worker, theirs in sorted(found.items())
+        for name in COMPARED
+        if theirs.get(name) != ours.get(name)
+    ]
+    if different:
+        message = (
+            "workers have other package versions than the client, so their results could differ; "
+            "install the same everywhere:\n  " + "\n  ".join(different[:20])
+        )
+        raise ClusterError(message)
+
+
+def _check_sight(client: Any, run: Location) -> None:
+    probe = run / f"probe-{uuid.uuid4().hex}"
+    probe.create(b"")
+    try:
+        blind = sorted(worker for worker, sees in client.run(probe.exists).items() if not sees)
+    finally:
+        probe.remove()
+    if blind:
+        message = (
+            f"{len(blind)} workers cannot see {run} ({', '.join(blind[:5])}); give a run URL on "
+            "storage that all of them share, such as s3:// or a network file system"
+        )
+        raise ClusterError(message)
+
+
+@contextlib.contextmanager
+def _environment(extra: Mapping[str, str]) -> Iterator[None]:
+    """Set variables that are not set, for the processes that are started inside the ``with``."""
+    added = {name: value for name, value in extra.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]

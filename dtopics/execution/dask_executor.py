@@ -1,0 +1,239 @@
+"""Steps on a Dask cluster: a window of futures over the plan.
+
+Tasks return receipts, never arrays. The driver counts each block's attempts itself, because Dask
+blames every task that was waiting on a lost worker and then gives up on innocent ones. Resources
+are asked for per task: annotations get lost in collections, and Dask does not queue tasks that
+carry them, which is why the window is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from dtopics.data import Block
+from dtopics.errors import ClusterError, DTopicsError
+from dtopics.execution.executor import blocks_to_do, raise_failures, staged
+from dtopics.execution.progress import Progress, SilentProgress
+from dtopics.execution.steps import (
+    GlobalStep,
+    Packed,
+    do_packed_block,
+    do_packed_call,
+    do_packed_whole,
+)
+from dtopics.protocols import BlockStep
+from dtopics.store import Location, Stage
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MAX_ATTEMPTS = 3
+TASKS_PER_SLOT = 2
+#: How long a cluster may be without workers (preempted, say), and how often that is looked at.
+NO_WORKERS_S = 600.0
+POLL_S = 5.0
+_counter = itertools.count()
+
+
+class DaskExecutor:
+    """Runs steps on the workers of a Dask client.
+
+    Parameters
+    ----------
+    connect : callable
+        Gives the client, already checked. It is called when the first task is there to be done:
+        a run that finds everything done starts no cluster.
+    folder : Location
+        Where large steps are left for the workers, usually ``run/foreign``.
+    progress : Progress, optional
+    """
+
+    def __init__(
+        self, connect: Callable[[], Any], folder: Location, progress: Progress | None = None
+    ) -> None:
+        self._connect = connect
+        self.folder = folder
+        self.progress = progress or SilentProgress()
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """The Dask client."""
+        return self._connect()
+
+    def map_blocks(
+        self, stage: Stage, step: BlockStep, blocks: Sequence[Block], *, accelerated: bool = False
+    ) -> None:
+        """Do every block that has no receipt, about two at a time per slot."""
+        todo = blocks_to_do(stage, blocks)
+        with staged(self.progress, stage, blocks, todo):
+            if todo:
+                packed = Packed.pack(step, self.folder)
+                resources, _ = self._slots(accelerated=accelerated)
+
+                def submit(block: Block) -> Any:
+                    return self._submit(
+                        do_packed_block, packed, stage, block, 1, name=stage.name,
+                        resources=resources,
+                    )  # fmt: skip
+
+                raise_failures(stage, self._window(stage, todo, submit, accelerated=accelerated))
+
+    def run(self, stage: Stage, step: GlobalStep) -> None:
+        """Do a global step that has no receipt, on one worker."""
+        reused = stage.whole_receipt() is not None
+        self.progress.start(stage.name, blocks=1, rows=0, done=int(reused))
+        if not reused:
+            packed = Packed.pack(step, self.folder)
+            self._attempt(lambda: self._submit(do_packed_whole, packed, stage, name=stage.name))
+            self.progress.advance(stage.name, rows=0)
+        self.progress.finish(stage.name, reused=reused)
+
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T], *, accelerated: bool = False
+    ) -> Iterator[R]:
+        """Return small results in the order of the items, a window of them at a time."""
+        packed = Packed.pack(function, self.folder)
+        resources, slots = self._slots(accelerated=accelerated)
+        call = functools.partial(
+            self._submit, do_packed_call, packed, name="call", resources=resources
+        )
+        window: deque[tuple[Any, T]] = deque()
+        remaining = iter(items)
+        while True:
+            for item in itertools.islice(remaining, 2 * TASKS_PER_SLOT * slots - len(window)):
+                window.append((call(item), item))
+            if not window:
+                return
+            future, item = window.popleft()
+            yield self._attempt(functools.partial(call, item), future)
+
+    def _window(
+        self,
+        stage: Stage,
+        todo: Sequence[Block],
+        submit: Callable[[Block], Any],
+        *,
+        accelerated: bool,
+    ) -> dict[str, BaseException]:
+        remaining, attempts = iter(todo), dict.fromkeys(todo, 0)
+        failures: dict[str, BaseException] = {}
+        running: dict[Any, Block] = {}
+        finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def add(block: Block) -> None:
+            attempts[block] += 1
+            future = submit(block)
+            running[future] = block
+            future.add_done_callback(finished.put)
+
+        looked, size = -math.inf, 0
+        try:
+            while True:
+                if time.monotonic() - looked > POLL_S:  # workers come and go
+                    size = TASKS_PER_SLOT * self._slots(accelerated=accelerated)[1]
+                    looked = time.monotonic()
+                for following in itertools.islice(remaining, max(0, size - len(running))):
+                    add(following)
+                if not running:
+                    return failures
+                future = self._wait(finished)
+                block = running.pop(future)
+                error = _error(future)
+                if error is None:
+                    self.progress.advance(stage.name, rows=block.n_rows)
+                elif isinstance(error, DTopicsError):
+                    raise error
+                elif attempts[block] < MAX_ATTEMPTS:
+                    add(block)
+                    continue
+                else:
+                    failures[block.name] = error
+        finally:
+            if running:
+                self.client.cancel(list(running))
+
+    def _wait(self, finished: queue.SimpleQueue[Any]) -> Any:
+        """Return the next finished future; workers may come and go, but not stay away.
+
+        Raises
+        ------
+        ClusterError
+            Where there has been no worker for `NO_WORKERS_S`.
+        """
+        alone_since: float | None = None
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return finished.get(timeout=POLL_S)
+            now = time.monotonic()
+            if self.client.scheduler_info(n_workers=1)["workers"]:
+                alone_since = None
+            elif alone_since is None:
+                alone_since = now
+            elif now - alone_since > NO_WORKERS_S:
+                message = (
+                    f"the cluster has had no workers for {NO_WORKERS_S:.0f} s; what is finished is "
+                    "kept: run the same command again when there are some"
+                )
+                raise ClusterError(message)
+
+    def _attempt(self, submit: Callable[[], Any], future: Any = None) -> Any:
+        error: BaseException | None = None
+        for _ in range(MAX_ATTEMPTS):
+            future = submit() if future is None else future
+            finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            future.add_done_callback(finished.put)
+            self._wait(finished)
+            error = _error(future)
+            if error is None:
+                return future.result()
+            if isinstance(error, DTopicsError):
+                raise error
+            future = None
+        assert error is not None
+        raise error
+
+    def _submit(
+        self, function: Callable[..., Any], *args: Any, name: str, resources: Any = None
+    ) -> Any:
+        key = f"dtopics-{name}-{next(_counter)}"
+        return self.client.submit(function, *args, key=key, pure=False, resources=resources)
+
+    def _slots(self, *, accelerated: bool) -> tuple[dict[str, float] | None, int]:
+        """Return the resources to ask for, and how many such tasks can run at once."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        if accelerated:
+            gpus = sum(int(worker.get("resources", {}).get("GPU", 0)) for worker in workers)
+            if gpus:
+                return {"GPU": 1}, gpus
+        return None, max(1, sum(worker["nthreads"] for worker in workers))
+
+
+def _error(future: Any) -> BaseException | None:
+    """Wait for a future; return what it died of, or None.
+
+    Raises
+    ------
+    ClusterError
+        Where the scheduler was lost, and every future with it.
+    """
+    from distributed import CancelledError
+
+    try:
+        future.result()
+    except CancelledError as error:
+        message = (
+            f"the Dask scheduler was lost ({error}); what is finished is kept: run the same "
+            "command again"
+        )
+        raise ClusterError(message) from error
+    except Exception as error:  # noqa: BLE001 (counted, retried or reported by the caller)
+        return error
+    return None

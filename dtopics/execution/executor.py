@@ -1,0 +1,144 @@
+"""The executor's protocol, and the one that needs no cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from dtopics.data import Block
+from dtopics.errors import BlockError, DTopicsError
+from dtopics.execution.progress import Progress, SilentProgress
+from dtopics.execution.steps import GlobalStep, do_block, do_whole
+from dtopics.execution.threads import available_cores
+from dtopics.protocols import BlockStep
+from dtopics.store import Stage
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Executor(Protocol):
+    """Runs steps; the same steps give the same data under any executor."""
+
+    def map_blocks(
+        self, stage: Stage, step: BlockStep, blocks: Sequence[Block], *, accelerated: bool = False
+    ) -> None:
+        """Do every block that has no receipt.
+
+        Parameters
+        ----------
+        stage : Stage
+        step : BlockStep
+        blocks : sequence of Block
+        accelerated : bool
+            Whether the step belongs on the workers that have the resource ``GPU``, if any has.
+
+        Raises
+        ------
+        BlockError
+            Names the blocks that failed every time, after all others are done.
+        """
+        ...
+
+    def run(self, stage: Stage, step: GlobalStep) -> None:
+        """Do a global step that has no receipt."""
+        ...
+
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T], *, accelerated: bool = False
+    ) -> Iterator[R]:
+        """Return small results in the order of the items."""
+        ...
+
+
+class InProcessExecutor:
+    """Runs every step in this process; for small corpora and for `memory://` runs.
+
+    Parameters
+    ----------
+    progress : Progress, optional
+    """
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.progress = progress or SilentProgress()
+
+    def map_blocks(
+        self,
+        stage: Stage,
+        step: BlockStep,
+        blocks: Sequence[Block],
+        *,
+        accelerated: bool = False,  # noqa: ARG002
+    ) -> None:
+        """Do every block that has no receipt, in order."""
+        todo = blocks_to_do(stage, blocks)
+        failures: dict[str, BaseException] = {}
+        with staged(self.progress, stage, blocks, todo):
+            for block in todo:
+                try:
+                    do_block(step, stage, block, available_cores())
+                except DTopicsError:
+                    raise
+                except Exception as error:  # noqa: BLE001 (named in the report below)
+                    failures[block.name] = error
+                self.progress.advance(stage.name, rows=block.n_rows)
+            raise_failures(stage, failures)
+
+    def run(self, stage: Stage, step: GlobalStep) -> None:
+        """Do a global step that has no receipt."""
+        reused = stage.whole_receipt() is not None
+        self.progress.start(stage.name, blocks=1, rows=0, done=int(reused))
+        if not reused:
+            do_whole(step, stage)
+            self.progress.advance(stage.name, rows=0)
+        self.progress.finish(stage.name, reused=reused)
+
+    def map(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        accelerated: bool = False,  # noqa: ARG002
+    ) -> Iterator[R]:
+        """Return results in the order of the items."""
+        return map(function, items)
+
+
+def blocks_to_do(stage: Stage, blocks: Sequence[Block]) -> list[Block]:
+    """Return the blocks that have no receipt."""
+    done = {segment: stage.done(segment) for segment in {block.segment for block in blocks}}
+    return [block for block in blocks if block.index not in done[block.segment]]
+
+
+class staged:  # noqa: N801 (used as a with statement)
+    """Tells the progress when a stage starts and, where nothing was raised, finishes."""
+
+    def __init__(
+        self, progress: Progress, stage: Stage, blocks: Sequence[Block], todo: Sequence[Block]
+    ) -> None:
+        self.progress, self.stage, self.todo = progress, stage, todo
+        rows = sum(block.n_rows for block in blocks)
+        progress.start(stage.name, blocks=len(blocks), rows=rows, done=len(blocks) - len(todo))
+
+    def __enter__(self) -> None:
+        """Nothing more to do."""
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        """Finish the stage."""
+        if kind is None:
+            self.progress.finish(self.stage.name, reused=not self.todo)
+
+
+def raise_failures(stage: Stage, errors: Mapping[str, BaseException]) -> None:
+    """Record failures and raise BlockError, where there are any; the first is its cause."""
+    if not errors:
+        return
+    failures = {name: f"{type(error).__name__}: {error}" for name, error in errors.items()}
+    stage.record_failures(failures)
+    lines = [f"  {name}: {reason}" for name, reason in sorted(failures.items())[:10]]
+    more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
+    message = (
+        f"{stage.name}: {len(failures)} blocks failed every time; all others are kept. Mend the "
+        "cause and run the same command again.\n" + "\n".join(lines) + more
+    )
+    raise BlockError(message, failures) from errors[min(errors)]

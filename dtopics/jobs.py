@@ -1,0 +1,434 @@
+"""A fit or a transform from beginning to end: checks, run directory, plan, cluster, pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import secrets
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtopics.clustering import as_clusterer
+from dtopics.corpus import (
+    as_corpus,
+    reader_for,
+    segment_from_table,
+    segment_to_table,
+    verify_sources,
+)
+from dtopics.data import Segment
+from dtopics.embedding import as_embedder
+from dtopics.embedding.given import ArrayRows, ReadRows, check_given
+from dtopics.errors import EmbeddingError, InputError, SettingError
+from dtopics.execution import Executor, InProcessExecutor, Progress
+from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
+from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transform
+from dtopics.reduction import as_reducer
+from dtopics.representation.ctfidf import as_ctfidf
+from dtopics.representation.vectorizer import as_counting
+from dtopics.store import Location, Run, fingerprint
+from dtopics.store.arrays import write_chunk
+from dtopics.store.fingerprint import describe
+from dtopics.store.stage import read_table, table_bytes
+from dtopics.topics import Topics
+
+logger = logging.getLogger("dtopics")
+
+SEGMENT = "0000"
+#: Sources of at most so many bytes are planned in this process; larger ones by the workers.
+SMALL_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a job runs.
+
+    Attributes
+    ----------
+    run : Location
+        The run directory.
+    client : distributed.Client, str or None
+    local : LocalSettings or None
+        The size of a local cluster, where one was asked for.
+    progress : Progress
+    model : Location or None
+        The run that a transform reads.
+    """
+
+    run: Location
+    client: Any
+    progress: Progress
+    local: LocalSettings | None = None
+    model: Location | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A finished fit: the run, its topics, and the stages that results are read from."""
+
+    run: Run
+    fitted: Fitted
+    segment: Segment
+
+
+def make_recipe(params: Mapping[str, Any], *, embedded: bool, targets: bool) -> Recipe:
+    """Choose the strategies that a model's parameters ask for.
+
+    Parameters
+    ----------
+    params : mapping
+        `TopicModel.get_params`.
+    embedded : bool
+        Whether embeddings are given.
+    targets : bool
+        Whether classes are given (``y``).
+
+    Raises
+    ------
+    SettingError
+        Where a parameter has a value that means nothing.
+    """
+    _check_numbers(params)
+    seed = params["random_state"]
+    min_topic_size = params["min_topic_size"]
+    embedder = None
+    if not embedded:
+        language = params["language"]
+        embedder = as_embedder(params["embedding_model"], language=language, random_state=seed)
+    clusterer = as_clusterer(
+        params["hdbscan_model"], min_topic_size=min_topic_size, random_state=seed
+    )
+    if clusterer is None and not targets:
+        message = "a hdbscan_model that does not cluster needs the classes: fit(documents, y=…)"
+        raise SettingError(message)
+    return Recipe(
+        embedder=embedder,
+        reducer=as_reducer(params["umap_model"], random_state=seed),
+        clusterer=clusterer,
+        counting=as_counting(
+            params["vectorizer_model"],
+            n_gram_range=params["n_gram_range"],
+            min_df_scope=params["min_df_scope"],
+        ),
+        ctfidf=as_ctfidf(params["ctfidf_model"]),
+        sample_size=params["sample_size"],
+        random_state=0 if seed is None else seed,
+        top_n_words=params["top_n_words"],
+        nr_topics=params["nr_topics"],
+    )
+
+
+def run_fit(
+    params: Mapping[str, Any], documents: Any, embeddings: Any, y: Any, around: Surroundings
+) -> Job:
+    """Fit, or go on with a fit that was broken off."""
+    recipe = make_recipe(params, embedded=embeddings is not None, targets=y is not None)
+    with connected(around) as reached:
+        return _fit(params, recipe, documents, embeddings, y, reached)
+
+
+def _fit(
+    params: Mapping[str, Any],
+    recipe: Recipe,
+    documents: Any,
+    embeddings: Any,
+    y: Any,
+    around: Surroundings,
+) -> Job:
+    with computing(around.client):
+        corpus = as_corpus(documents)
+        corpus.check()
+    if recipe.embedder is not None and hasattr(recipe.embedder, "check"):
+        recipe.embedder.check()
+    run = Run(around.run)
+    run.load()
+    run.check_writable()
+    with computing(around.client):
+        run.claim(corpus.fingerprint(), str(corpus))
+    if params["random_state"] is None:  # drawn once for a run: what is done again must be the same
+        seed = run.state.setdefault("drawn_random_state", secrets.randbelow(2**32))
+        seeded = {**params, "random_state": seed}
+        recipe = make_recipe(seeded, embedded=embeddings is not None, targets=y is not None)
+    with _planned(corpus, run, params["block_size"], around) as (segment, executor):
+        with computing(around.client):
+            inputs = _inputs(run, segment, corpus, embeddings, y, executor, around.progress)
+        recipe = replace(recipe, embedder=_settled(recipe.embedder, run, executor))
+        run.begin(describe_params(params) | {"embeddings_given": embeddings is not None})
+        fitted = fit(run, inputs, recipe, executor)
+        assign(run, inputs, fitted, run.location / "assignments", executor)
+        run.finish(fitted.version)
+    return Job(run, fitted, segment)
+
+
+def run_transform(
+    run: Run,
+    topics: Topics,
+    embedder: Any,
+    documents: Any,
+    embeddings: Any,
+    out: Location,
+    around: Surroundings,
+    *,
+    trust: bool,
+    block_size: int | None,
+) -> Run:
+    """Label new documents by a run; the results lie in `out`, its own state below it."""
+    with connected(around) as reached:
+        return _transform(
+            run, topics, embedder, documents, embeddings, out, reached,
+            trust=trust, block_size=block_size,
+        )  # fmt: skip
+
+
+def _transform(
+    run: Run,
+    topics: Topics,
+    embedder: Any,
+    documents: Any,
+    embeddings: Any,
+    out: Location,
+    around: Surroundings,
+    *,
+    trust: bool,
+    block_size: int | None,
+) -> Run:
+    with computing(around.client):
+        corpus = as_corpus(documents)
+        corpus.check()
+    if embeddings is None and embedder is None:
+        message = (
+            "this run was fitted with given embeddings, so the model that made them is not known; "
+            "give the new documents' embeddings, or an embedding_model"
+        )
+        raise EmbeddingError(message)
+    if embeddings is None and getattr(embedder, "needs_fit", False):
+        message = "new documents need an embedding model that is fitted; this one is not"
+        raise SettingError(message)
+    if embeddings is None and hasattr(embedder, "check"):
+        embedder.check()
+    work = Run(out / "_dtopics")
+    work.load()
+    work.check_writable()
+    with computing(around.client):
+        work.claim(corpus.fingerprint(), str(corpus))
+    around = replace(around, run=work.location, model=run.location)
+    with _planned(corpus, work, block_size, around) as (segment, executor):
+        with computing(around.client):
+            inputs = _inputs(work, segment, corpus, embeddings, None, executor, around.progress)
+        embedder = _settled(embedder, work, executor)
+        work.begin({"model": str(run.location)})
+        transform(run, work, inputs, embedder, topics, out, executor, trust=trust)
+        work.finish("")
+    return work
+
+
+def describe_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as ``run.json`` keeps them; objects by class and parameters."""
+    hidden = {"run", "storage_options", "verbose"}
+    with warnings.catch_warnings():  # said where it matters: at the stages that are keyed by it
+        warnings.simplefilter("ignore", UserWarning)
+        return {name: describe(value) for name, value in params.items() if name not in hidden}
+
+
+@contextlib.contextmanager
+def _planned(
+    corpus: Any, run: Run, block_size: int | None, around: Surroundings
+) -> Iterator[tuple[Segment, Executor]]:
+    """Give the plan, made now or before, and an executor of the size that it asks for."""
+    file = run.location / "plan" / f"{SEGMENT}.parquet"
+    planned = file.exists() and bool(run.segments)
+    with computing(around.client):
+        small = corpus.in_memory or corpus.estimate().bytes <= SMALL_BYTES
+
+    def executor(n_blocks: int) -> Any:
+        return executor_for(
+            around.client,
+            around.run,
+            n_blocks=n_blocks,
+            progress=around.progress,
+            local=around.local,
+            model=around.model,
+        )
+
+    if planned:
+        segment = segment_from_table(read_table(file))
+        verify_sources(segment, corpus.storage_options)
+        if block_size not in {None, segment.block_rows}:
+            logger.info("the run's plan has blocks of %d rows; they stay", segment.block_rows)
+        with executor(len(segment.blocks)) as found:
+            yield segment, found
+    elif small:
+        with computing(around.client):
+            segment = _plan(corpus, run, block_size, map)
+        with executor(len(segment.blocks)) as found:
+            yield segment, found
+    else:
+        with executor(3) as found:
+            yield _plan(corpus, run, block_size, found.map), found
+
+
+def _plan(corpus: Any, run: Run, block_size: int | None, map_: Any) -> Segment:
+    spool = run.location / "spool" / SEGMENT
+    segment: Segment = corpus.plan(segment=SEGMENT, block_rows=block_size, spool=spool, map_=map_)
+    (run.location / "plan" / f"{SEGMENT}.parquet").write(table_bytes(segment_to_table(segment)))
+    rows = {"name": SEGMENT, "n_rows": segment.n_rows, "block_rows": segment.block_rows}
+    run.state["segments"] = [rows]
+    run.save()
+    return segment
+
+
+def _inputs(
+    run: Run,
+    segment: Segment,
+    corpus: Any,
+    embeddings: Any,
+    y: Any,
+    executor: Executor,
+    progress: Progress,
+) -> Inputs:
+    held = run.state["corpus"]["fingerprint"]
+    layout = {"n_rows": segment.n_rows, "block_rows": segment.block_rows}
+    here = InProcessExecutor(progress)
+    return Inputs(
+        key=fingerprint("plan", layout, [held]),
+        blocks=segment.blocks,
+        read=reader_for(segment, corpus.storage_options, run.location / "spool" / SEGMENT),
+        embeddings=None
+        if embeddings is None
+        else _given_embeddings(embeddings, segment.n_rows, run, here, executor),
+        targets=None if y is None else _given_targets(y, segment.n_rows, here),
+    )
+
+
+def _given_embeddings(
+    embeddings: Any, n_rows: int, run: Run, here: Executor, executor: Executor
+) -> Given:
+    info = check_given(embeddings, n_rows, run.location.storage_options)
+    if hasattr(embeddings, "dask"):
+        embeddings = _spool_dask(embeddings, run)
+    if isinstance(embeddings, str | bytes) or hasattr(embeddings, "__fspath__"):
+        rows = ReadRows(str(embeddings), run.location.storage_options)
+        return Given(rows, rows.key(), info.dtype, executor)
+    array = np.asarray(embeddings)
+    return Given(ArrayRows(array), _digest(array), info.dtype, here)
+
+
+def _given_targets(y: Any, n_rows: int, here: Executor) -> Given:
+    targets = np.asarray([-1 if value is None else value for value in y])
+    if targets.shape != (n_rows,):
+        message = f"y has shape {targets.shape}, expected one class per document: ({n_rows},)"
+        raise InputError(message)
+    if targets.dtype.kind not in "iu":
+        message = f"y must hold integers (-1 where unknown), not {targets.dtype}"
+        raise InputError(message)
+    if targets.min(initial=0) < -1:
+        message = f"y holds {targets.min()}; classes are 0 or more, and -1 where unknown"
+        raise InputError(message)
+    _, found = np.unique(targets[targets >= 0], return_inverse=True)
+    targets = targets.astype(np.int64)
+    targets[targets >= 0] = found
+    return Given(ArrayRows(targets), _digest(targets), "int64", here)
+
+
+def _spool_dask(embeddings: Any, run: Run) -> str:
+    """Write a Dask array to Zarr in the run, from the workers that compute it."""
+    import dask
+
+    target = run.location / "spool" / "embeddings.zarr"
+    target.remove()
+    n_rows, width = embeddings.shape
+    chunk_rows = min(run.segments[0]["block_rows"], n_rows)
+    parts = embeddings.rechunk((chunk_rows, width)).to_delayed().ravel()
+    write = dask.delayed(_spool_chunk)
+    dask.compute(*(write(target, i, part, n_rows, chunk_rows) for i, part in enumerate(parts)))
+    return target.url
+
+
+def _spool_chunk(
+    target: Location, index: int, rows: NDArray[Any], n_rows: int, chunk_rows: int
+) -> None:
+    write_chunk(target, index, np.asarray(rows), n_rows=n_rows, chunk_rows=chunk_rows)
+
+
+@contextlib.contextmanager
+def connected(around: Surroundings) -> Iterator[Surroundings]:
+    """Give the same with a client in place of a scheduler's address, and close that after."""
+    address = around.client
+    if address is None and around.local is None and current_client() is None:
+        address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if not isinstance(address, str):
+        yield around
+        return
+    with connect(address) as client:
+        yield replace(around, client=client)
+
+
+@contextlib.contextmanager
+def computing(client: Any) -> Iterator[None]:
+    """Let Dask collections be computed by a client where one was given.
+
+    Where there is none at all, threads compute them: a bag's own default, processes, would need
+    a main guard in the user's script.
+    """
+    if hasattr(client, "as_current"):
+        with client.as_current():
+            yield
+    elif current_client() is None and "dask" in sys.modules:
+        import dask
+
+        with dask.config.set(scheduler=dask.config.get("scheduler", "threads")):
+            yield
+    else:
+        yield
+
+
+def _digest(array: Any) -> str:
+    digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
+    for start in range(0, len(array), 65_536):
+        digest.update(np.ascontiguousarray(array[start : start + 65_536]).data)
+    return digest.hexdigest()
+
+
+def _settled(embedder: Any, run: Run, executor: Executor) -> Any:
+    """Settle what depends on the workers' hardware: once for a run, and for all its blocks."""
+    if not hasattr(embedder, "resolve"):
+        return embedder
+    chosen = run.state.setdefault("embedder", {})
+    key = fingerprint("embedder", {"model": embedder.name, "revision": embedder.revision})
+    if key not in chosen:
+        found = next(iter(executor.map(_resolve, [embedder], accelerated=True)))
+        chosen[key] = found.settings()
+    return embedder.settle(chosen[key])
+
+
+def _resolve(embedder: Any) -> Any:
+    return embedder.resolve()
+
+
+def _check_numbers(params: Mapping[str, Any]) -> None:
+    for name, least in (("min_topic_size", 2), ("top_n_words", 1), ("sample_size", 10)):
+        value = params[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            message = f"{name} must be an integer of at least {least}, not {value!r}"
+            raise SettingError(message)
+    nr_topics = params["nr_topics"]
+    number = isinstance(nr_topics, int) and not isinstance(nr_topics, bool) and nr_topics >= 1
+    if nr_topics not in {None, "auto"} and not number:
+        message = f"nr_topics must be None, 'auto' or a positive integer, not {nr_topics!r}"
+        raise SettingError(message)
+    block_size = params["block_size"]
+    if block_size is not None and (not isinstance(block_size, int) or block_size < 1):
+        message = f"block_size must be a positive integer or None, not {block_size!r}"
+        raise SettingError(message)
+    seed = params["random_state"]
+    if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**32):
+        message = f"random_state must be None or an integer from 0 to 2**32 - 1, not {seed!r}"
+        raise SettingError(message)

@@ -1,0 +1,498 @@
+"""`TopicModel`: what users hold."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from dtopics import jobs
+from dtopics.data import OUTLIER
+from dtopics.errors import InputError, NotFittedError
+from dtopics.execution.cluster import LocalSettings
+from dtopics.execution.progress import LogProgress, Progress, SilentProgress
+from dtopics.report import results, tables
+from dtopics.store import Location, Run
+from dtopics.topics import Topics, diagnose
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+logger = logging.getLogger("dtopics")
+
+
+class TopicModel(BaseEstimator):  # type: ignore[misc]
+    """Topics of documents, over all of them, on one machine or many.
+
+    Parameters
+    ----------
+    language : str, default="english"
+        Which embedding model is the default: ``"english"`` or ``"multilingual"``.
+    top_n_words : int, default=10
+        Words that stand for a topic.
+    n_gram_range : tuple of int, default=(1, 1)
+        Lengths of the terms that are counted, where no `vectorizer_model` is given.
+    min_topic_size : int, default=10
+        The least number of documents of a topic.
+    nr_topics : int, "auto" or None, default=None
+        Merge the topics to so many, the outliers counted.
+    embedding_model : str, object or None
+        A sentence-transformers name or path, an object with `encode`, a scikit-learn pipeline.
+        None: all-MiniLM-L6-v2, or its multilingual sibling.
+    umap_model : object or None
+        `dtopics.UMAP`, ``umap.UMAP``, or any scikit-learn transformer. None: UMAP with BERTopic's
+        settings.
+    hdbscan_model : object or None
+        `dtopics.HDBSCAN`, ``hdbscan.HDBSCAN``, or any scikit-learn clusterer. None: HDBSCAN with
+        ``min_cluster_size=min_topic_size``.
+    vectorizer_model : CountVectorizer or None
+        Its pruning is exact and over all documents.
+    ctfidf_model : ClassTfidfTransformer or None
+        `dtopics.ClassTfidfTransformer` or BERTopic's.
+    min_df_scope : {"document", "topic"}, default="document"
+        What `min_df`, `max_df` of the vectorizer count: documents, or topics as in BERTopic.
+    random_state : int or None, default=42
+        The same answer each time; None buys speed.
+    sample_size : int, default=100_000
+        How many documents the reduction is fitted on; all others are placed by it.
+    block_size : int or None, default=None
+        Documents of a block; it never changes the result. None: 16,384, fewer for a small corpus.
+    run : str or None, default=None
+        URL of the run directory. None: a temporary one, gone with the model.
+    storage_options : mapping or None
+        What fsspec needs to open `run`. Never written.
+    verbose : bool, default=False
+        Say in the log ``dtopics`` what is going on.
+
+    Attributes
+    ----------
+    topics_ : list of int, or dask.array.Array of int32, shape (n_documents,)
+        Topic of each document, −1 for outliers. Lazy unless a list was fitted.
+    probabilities_ : ndarray or dask.array.Array of float32, shape (n_documents,)
+    labels_ : the same as `topics_`, as scikit-learn names it
+    topic_sizes_ : dict of int to int
+    topic_representations_ : dict of int to list of (str, float)
+    topic_labels_ : dict of int to str
+    topic_embeddings_ : ndarray of float32, shape (n_topics, n_features)
+        Mean embedding of each topic, −1 first where there are outliers.
+    c_tf_idf_ : csr_matrix of float64, shape (n_topics, n_terms)
+    run_ : str
+        URL of the run directory.
+
+    References
+    ----------
+    M. Grootendorst, "BERTopic: Neural topic modeling with a class-based TF-IDF procedure", 2022,
+    arXiv:2203.05794.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> documents = ["apple pear plum"] * 30 + ["engine wheel brake"] * 30
+    >>> vectors = np.repeat(np.eye(2, 8), 30, axis=0) + rng.normal(0, 0.05, (60, 8))
+    >>> model = TopicModel(min_topic_size=10)
+    >>> topics, probabilities = model.fit_transform(documents, vectors)
+    >>> sorted(word for word, _ in model.get_topic(topics[0]) if word)
+    ['apple', 'pear', 'plum']
+    """
+
+    def __init__(
+        self,
+        language: str = "english",
+        top_n_words: int = 10,
+        n_gram_range: tuple[int, int] = (1, 1),
+        min_topic_size: int = 10,
+        nr_topics: int | str | None = None,
+        *,
+        embedding_model: Any = None,
+        umap_model: Any = None,
+        hdbscan_model: Any = None,
+        vectorizer_model: Any = None,
+        ctfidf_model: Any = None,
+        min_df_scope: str = "document",
+        random_state: int | None = 42,
+        sample_size: int = 100_000,
+        block_size: int | None = None,
+        run: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.language = language
+        self.top_n_words = top_n_words
+        self.n_gram_range = n_gram_range
+        self.min_topic_size = min_topic_size
+        self.nr_topics = nr_topics
+        self.embedding_model = embedding_model
+        self.umap_model = umap_model
+        self.hdbscan_model = hdbscan_model
+        self.vectorizer_model = vectorizer_model
+        self.ctfidf_model = ctfidf_model
+        self.min_df_scope = min_df_scope
+        self.random_state = random_state
+        self.sample_size = sample_size
+        self.block_size = block_size
+        self.run = run
+        self.storage_options = storage_options
+        self.verbose = verbose
+
+    def fit(
+        self, documents: Any, embeddings: Any = None, y: Any = None, *, client: Any = None
+    ) -> TopicModel:
+        """Find the topics of documents.
+
+        Parameters
+        ----------
+        documents : list of str, URL, Corpus, pandas or Dask Series or DataFrame, Dask Bag
+            A list holds the documents themselves; a string is the URL of files.
+        embeddings : array, Dask array or URL of a Zarr array, shape (n_documents, n_features)
+            Computed where none are given.
+        y : array-like of int, shape (n_documents,), optional
+            Classes that the reduction is told of, −1 where unknown.
+        client : distributed.Client or str, optional
+            A Dask client or a scheduler's address. None: the current client, else
+            ``DASK_SCHEDULER_ADDRESS``, else a local cluster for this call (or this process, for
+            a corpus of one or two blocks).
+
+        Returns
+        -------
+        TopicModel
+            Itself.
+
+        Raises
+        ------
+        InputError
+            The documents, embeddings or settings cannot be used; known before work starts.
+        RunError
+            The run directory holds another corpus or cannot be written.
+        ClusterError
+            The cluster cannot serve.
+        BlockError
+            Names the blocks that failed every time; run the same again to go on.
+        """
+        return self._fit(documents, embeddings, y, client=client)
+
+    def fit_transform(
+        self, documents: Any, embeddings: Any = None, y: Any = None, *, client: Any = None
+    ) -> tuple[Any, Any]:
+        """Find the topics of documents and return them; parameters as in `fit`.
+
+        Returns
+        -------
+        topics : list of int, or dask.array.Array
+            A list where a list was given; lazy otherwise.
+        probabilities : ndarray or dask.array.Array of float32, shape (n_documents,)
+        """
+        self.fit(documents, embeddings, y, client=client)
+        return self.topics_, self.probabilities_
+
+    def transform(
+        self,
+        documents: Any,
+        embeddings: Any = None,
+        *,
+        out: str | None = None,
+        client: Any = None,
+    ) -> tuple[Any, Any]:
+        """Give new documents a topic each.
+
+        Parameters
+        ----------
+        documents, embeddings, client
+            As in `fit`: a string is the URL of files; one document is a list of one.
+        out : str, optional
+            URL where ``doc_id, topic, probability`` are written as Parquet, resumable. None: a
+            temporary directory that goes with the model.
+
+        Returns
+        -------
+        topics : list of int, or dask.array.Array
+        probabilities : ndarray or dask.array.Array of float32, shape (n_documents,)
+        """
+        return self._transform(documents, embeddings, out=out, client=client)
+
+    def get_topic(self, topic: int) -> list[tuple[str, float]] | bool:
+        """Return a topic's words and weights, heaviest first; False where there is none."""
+        words = self._topics.words
+        return list(words[topic]) if topic in words else False
+
+    def get_topics(self) -> dict[int, list[tuple[str, float]]]:
+        """Return every topic's words and weights."""
+        return {topic: list(words) for topic, words in self._topics.words.items()}
+
+    def get_topic_info(self, topic: int | None = None) -> pd.DataFrame:
+        """Return Topic, Count, Name, Representation and Representative_Docs as a table."""
+        return tables.topic_info(self._topics, topic)
+
+    def get_topic_freq(self, topic: int | None = None) -> pd.DataFrame | int:
+        """Return Topic and Count as a table, largest first, or one topic's count."""
+        return tables.topic_freq(self._topics, topic)
+
+    def get_representative_docs(self, topic: int | None = None) -> Any:
+        """Return three documents that stand for a topic, or those of every topic."""
+        found = {t: [e.text for e in listed] for t, listed in self._topics.examples.items()}
+        return found if topic is None else found.get(topic, [])
+
+    def get_document_info(self, docs: Sequence[str] | None = None) -> Any:
+        """Return a row per document: its topic, and what stands for that topic.
+
+        Parameters
+        ----------
+        docs : list of str, optional
+            The documents that were fitted, to stand in the table as in BERTopic.
+
+        Returns
+        -------
+        pandas.DataFrame, or dask.dataframe.DataFrame
+            Lazy, from the run's assignments, where no `docs` are given and no list was fitted.
+        """
+        run = self._run_with_rows
+        docs = docs if docs is not None else getattr(self, "_documents", None)
+        if docs is None:
+            return results.lazy_document_info(run, self._topics)
+        return tables.document_info(docs, self.topics_, self.probabilities_, self._topics)
+
+    def save(self, path: str, *, storage_options: Mapping[str, Any] | None = None) -> None:
+        """Write a predictor of a few megabytes, without the corpus.
+
+        It gives a new document the topic whose centroid is nearest to its embedding, as a BERTopic
+        model loaded from safetensors does. The run directory keeps the whole model.
+
+        Parameters
+        ----------
+        path : str
+            URL of a folder that is new or empty.
+        storage_options : mapping, optional
+        """
+        topics = self._topics
+        target = Run(Location(path, storage_options or {}))
+        if (target.location / "run.json").exists():
+            message = f"there is a run at {path} already; save to a folder of its own"
+            raise InputError(message)
+        target.check_writable()
+        fitted = self._run.finished
+        target.begin(fitted["config"])
+        topics.save(target.topics_folder(fitted["topics_version"]))
+        target.finish(fitted["topics_version"])
+
+    @classmethod
+    def load(
+        cls,
+        run: str,
+        embedding_model: Any = None,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        trust: bool = False,
+    ) -> TopicModel:
+        """Open a run, or a saved predictor. No code of it is executed.
+
+        Parameters
+        ----------
+        run : str
+            URL of the run directory, or of what `save` wrote.
+        embedding_model : object, optional
+            The model to embed new documents with, where the run knows it by description only.
+        storage_options : mapping, optional
+        trust : bool, default=False
+            Open objects that only pickle can keep (foreign reducers and clusterers). They can
+            execute code: say so only of runs that you made.
+        """
+        opened = Run.open(Location(run, storage_options or {}))
+        params = results.known_params(opened.finished["config"], cls._get_param_names())
+        model = cls(**params, run=run, storage_options=storage_options)
+        if embedding_model is not None:
+            model.embedding_model = embedding_model
+        model._trust = trust
+        model._take(opened)
+        return model
+
+    @property
+    def topics_(self) -> Any:
+        """Topic of each document: a list where a list was fitted, else a Dask array."""
+        labels = self._rows("labels")
+        topics = self._topics
+        if isinstance(labels, np.ndarray):
+            return topics.of_clusters(labels).tolist()
+        return labels.map_blocks(topics.of_clusters, dtype=np.int32)
+
+    @property
+    def labels_(self) -> Any:
+        """Topic of each document, as scikit-learn names it; an array where a list was fitted."""
+        topics = self.topics_
+        return np.array(topics, np.int32) if isinstance(topics, list) else topics
+
+    @property
+    def probabilities_(self) -> Any:
+        """Strength of each document's membership in its topic."""
+        return self._rows("probabilities")
+
+    @property
+    def topic_sizes_(self) -> dict[int, int]:
+        """Documents of each topic."""
+        return dict(self._topics.sizes)
+
+    @property
+    def topic_representations_(self) -> dict[int, list[tuple[str, float]]]:
+        """Words and weights of each topic."""
+        return self.get_topics()
+
+    @property
+    def topic_labels_(self) -> dict[int, str]:
+        """``id_word_word_word_word`` of each topic."""
+        return dict(self._topics.names)
+
+    @property
+    def topic_embeddings_(self) -> NDArray[np.float32]:
+        """Mean embedding of each topic."""
+        return self._topics.centroids
+
+    @property
+    def c_tf_idf_(self) -> Any:
+        """Weights of terms, one row per topic."""
+        return results.c_tf_idf(self._run, self.ctfidf_model)
+
+    @property
+    def embeddings(self) -> Any:
+        """The documents' embeddings as a Dask array, shape (n_documents, n_features)."""
+        return self._run.fitted("embeddings").dask_array("embeddings")
+
+    @property
+    def run_(self) -> str:
+        """URL of the run directory."""
+        return self._run.location.url
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there are topics."""
+        return hasattr(self, "_fitted_topics")
+
+    def _fit(
+        self,
+        documents: Any,
+        embeddings: Any,
+        y: Any,
+        *,
+        client: Any = None,
+        progress: Progress | None = None,
+        local: LocalSettings | None = None,
+    ) -> TopicModel:
+        if self.run is None:
+            in_memory = isinstance(documents, list | tuple | np.ndarray)
+            self._temporary = temporary_folder(self if in_memory else None)
+        url = self._temporary if self.run is None else self.run
+        around = jobs.Surroundings(
+            Location(url, self.storage_options or {}),
+            client,
+            progress or progress_of(self.verbose),
+            local,
+        )
+        job = jobs.run_fit(self.get_params(deep=False), documents, embeddings, y, around)
+        self._in_memory = isinstance(documents, list | tuple | np.ndarray)
+        self._documents = documents if self._in_memory else None
+        self._embedder = job.fitted.embedder
+        self._trust = True
+        self._run, self._fitted_topics = job.run, job.fitted.topics
+        self.messages_ = diagnose(
+            self._topics,
+            min_topic_size=self.min_topic_size,
+            far_share=results.far_share(job.run),
+            gave_way=results.gave_way(job.run),
+        )
+        for message in self.messages_:
+            logger.warning(message)
+        return self
+
+    def _transform(
+        self,
+        documents: Any,
+        embeddings: Any = None,
+        *,
+        out: str | None = None,
+        client: Any = None,
+        progress: Progress | None = None,
+        local: LocalSettings | None = None,
+    ) -> tuple[Any, Any]:
+        topics = self._topics
+        options = self.storage_options or {}
+        in_memory = isinstance(documents, list | tuple | np.ndarray)
+        temporary = temporary_folder(self if in_memory else None) if out is None else None
+        folder = Location(temporary or str(out), {} if temporary else options)
+        around = jobs.Surroundings(
+            folder,
+            client,
+            progress or progress_of(self.verbose),
+            local,
+        )
+        embedder = None if embeddings is not None else self._embedder_for_new()
+        work = jobs.run_transform(
+            self._run, topics, embedder, documents, embeddings, folder, around,
+            trust=self._trust, block_size=self.block_size,
+        )  # fmt: skip
+        if in_memory:
+            found = results.read_assignments(folder, work)
+            if temporary:
+                shutil.rmtree(temporary, ignore_errors=True)
+            return found
+        return results.lazy_assignments(folder, work)
+
+    def _embedder_for_new(self) -> Any:
+        if getattr(self, "_embedder", None) is None:
+            self._embedder = results.stored_embedder(
+                self._run, self.embedding_model, self.language, self.random_state,
+                trust=self._trust,
+            )  # fmt: skip
+        return self._embedder
+
+    def _take(self, run: Run) -> None:
+        """Make this the model of a run that was fitted."""
+        version = run.finished["topics_version"]
+        self._run, self._fitted_topics = run, Topics.load(run.topics_folder(version))
+        self._in_memory, self._documents, self.messages_ = False, None, []
+
+    def _rows(self, name: str) -> Any:
+        """Return an array of the clusters' stage: read where a list was fitted, else lazy."""
+        lazy = self._run_with_rows.fitted("clusters").dask_array(name)
+        return lazy.compute(scheduler="threads") if self._in_memory else lazy
+
+    @property
+    def _topics(self) -> Topics:
+        if not hasattr(self, "_fitted_topics"):
+            message = "this TopicModel has no topics yet; call fit or TopicModel.load first"
+            raise NotFittedError(message)
+        return self._fitted_topics
+
+    @property
+    def _run_with_rows(self) -> Run:
+        topics = self._topics
+        if not self._run.has_fitted("clusters"):
+            message = (
+                f"a saved predictor keeps its {topics.n_topics} topics and not its documents; open "
+                "the run directory for those"
+            )
+            raise NotFittedError(message)
+        return self._run
+
+
+def temporary_folder(owner: object | None) -> str:
+    """Make a folder that goes with its owner; None: with the process, for lazy results."""
+    folder = tempfile.mkdtemp(prefix="dtopics-")
+    weakref.finalize(owner or temporary_folder, shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def progress_of(verbose: bool) -> Progress:  # noqa: FBT001
+    """Return what says how far a job is: nothing, or lines in the log (on stderr by default)."""
+    if not verbose:
+        return SilentProgress()
+    if not logger.hasHandlers():
+        logger.addHandler(logging.StreamHandler())
+    logger.setLevel(logging.INFO)
+    return LogProgress()
+
+
+__all__ = ["OUTLIER", "TopicModel"]

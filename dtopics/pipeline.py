@@ -1,0 +1,357 @@
+"""The stages in order, on one screen.
+
+Each pair of lines names a stage with what it depends on and reads, and has it done. A stage whose
+receipts are there is not done again; which those are follows from the fingerprints alone. What is
+cheap and can fail comes first: a vocabulary that comes out empty is known before a GPU is paid for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dtopics.clustering.steps import FitClusterer, ImportTargets, LabelBlock, PredictBlock
+from dtopics.corpus.steps import DescribeBlock, DrawSample
+from dtopics.data import Block
+from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
+from dtopics.execution import Executor
+from dtopics.protocols import DocumentReader, Reducer
+from dtopics.reduction.steps import FitReducer, ReduceBlock
+from dtopics.report.assignments import AssignBlock, AssignNearest, part_location
+from dtopics.representation.ctfidf import ClassTfidfTransformer
+from dtopics.representation.steps import (
+    CountBlock,
+    MergeCounts,
+    MergeSums,
+    MergeVocabulary,
+    SumVectors,
+    TermsBlock,
+    TokenizeBlock,
+    spans,
+)
+from dtopics.representation.vectorizer import Counting
+from dtopics.store import Location, Run, Stage, rows_by_block
+from dtopics.topics import Example, Topics
+from dtopics.topics.steps import BuildTopics, ChooseExamples, CompareCandidates, ReadRows, assemble
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows that exist already, embeddings or classes, and who can read them.
+
+    Attributes
+    ----------
+    rows : callable (row_start, n_rows) -> ndarray
+    key : str
+        Identity of what is read.
+    dtype : str
+        What they are kept as.
+    executor : Executor
+        This process where only it holds the rows, else the workers.
+    """
+
+    rows: Callable[[int, int], NDArray[Any]]
+    key: str
+    dtype: str
+    executor: Executor
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The documents of a fit or a transform.
+
+    Attributes
+    ----------
+    key : str
+        Fingerprint of the plan.
+    blocks : sequence of Block
+    read : DocumentReader
+    embeddings, targets : Given or None
+    """
+
+    key: str
+    blocks: Sequence[Block]
+    read: DocumentReader
+    embeddings: Given | None = None
+    targets: Given | None = None
+
+    @property
+    def bare(self) -> list[Block]:
+        """The blocks without their pieces, for steps that read no source."""
+        return [replace(block, pieces=()) for block in self.blocks]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a fit is made of; the strategies have been chosen and checked.
+
+    Attributes
+    ----------
+    embedder : Embedder or None
+        None where embeddings are given.
+    reducer : Reducer
+    clusterer : Clusterer or None
+        None where the classes that are given are the clusters.
+    counting : Counting
+    ctfidf : ClassTfidfTransformer
+    sample_size, random_state, top_n_words, nr_topics
+        As in `TopicModel`.
+    """
+
+    embedder: Any
+    reducer: Reducer
+    clusterer: Any
+    counting: Counting
+    ctfidf: ClassTfidfTransformer
+    sample_size: int
+    random_state: int
+    top_n_words: int
+    nr_topics: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What later steps read of a fit.
+
+    Attributes
+    ----------
+    topics : Topics
+    version : str
+        Of the topics.
+    embedder : Embedder or None
+        As fitted; None where embeddings were given.
+    stages : mapping of str to Stage
+    """
+
+    topics: Topics
+    version: str
+    embedder: Any
+    stages: Mapping[str, Stage] = field(repr=False)
+
+
+def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
+    """Do the main job; every stage that is done already is reused."""
+    blocks, bare, counting = inputs.blocks, inputs.bare, recipe.counting
+    map_blocks, do = executor.map_blocks, executor.run
+
+    documents = run.stage("documents", {}, [inputs.key])
+    map_blocks(documents, DescribeBlock(inputs.read), blocks)
+
+    draw = {"sample_size": recipe.sample_size, "random_state": recipe.random_state}
+    sample = run.stage("sample", draw, [documents])
+    do(sample, DrawSample(documents, bare, recipe.sample_size, recipe.random_state))
+
+    tokens = run.stage("tokens", counting.describe_tokens(), [inputs.key])
+    map_blocks(tokens, TokenizeBlock(inputs.read, counting), blocks)
+    terms = run.stage("terms", counting.describe_counting(), [tokens])
+    map_blocks(terms, TermsBlock(tokens, counting), bare)
+    vocabulary = run.stage("vocabulary", counting.describe_counting(), [terms])
+    do(vocabulary, MergeVocabulary(terms, bare, counting))
+
+    embeddings, embedder = embed(run, inputs, recipe.embedder, documents, sample, executor)
+
+    targets = import_targets(run, inputs)
+    clusters = cluster(run, bare, recipe, documents, sample, embeddings, targets, executor)
+
+    counts = run.stage("counts", {}, [terms, vocabulary, clusters])
+    map_blocks(counts, CountBlock(tokens, counting, vocabulary, clusters), bare)
+    totals = run.stage("topic counts", {}, [counts])
+    do(totals, MergeCounts(counts, bare))
+    members = spans(bare)
+    sums = run.stage("vectors", {}, [documents, embeddings, clusters])
+    by_name = {span.name: blocks_ for span, blocks_ in members.items()}
+    map_blocks(sums, SumVectors(embeddings, clusters, documents, by_name), list(members))
+    centroids = run.stage("centroids", {}, [sums])
+    do(centroids, MergeSums(sums, list(members)))
+
+    weighting = {**recipe.ctfidf.describe(), "counting": counting.describe_counting()}
+    naming = {"nr_topics": recipe.nr_topics, "top_n_words": recipe.top_n_words, **weighting}
+    built = run.stage("topics", naming, [totals, centroids, vocabulary, clusters])
+    do(built, BuildTopics(totals, centroids, vocabulary, clusters, bare, counting, recipe.ctfidf,
+                          recipe.top_n_words, recipe.nr_topics))  # fmt: skip
+    version = built.fingerprint
+    folder = run.topics_folder(version)
+    if not Topics.saved(folder):
+        found = examples(run, inputs, recipe, tokens, clusters, built, executor)
+        assemble(built, found).save(folder)
+    stages = {"documents": documents, "sample": sample, "embeddings": embeddings,
+              "tokens": tokens, "clusters": clusters, "topics": built}  # fmt: skip
+    return Fitted(Topics.load(folder), version, embedder, stages)
+
+
+def embed(
+    run: Run, inputs: Inputs, embedder: Any, documents: Stage, sample: Stage, executor: Executor
+) -> tuple[Stage, Any]:
+    """Leave a vector for each document, taken or computed, and return the embedder as fitted."""
+    given = inputs.embeddings
+    if given is not None:
+        stage = run.stage("embeddings", {"given": given.key, "dtype": given.dtype}, [documents])
+        importing = ImportBlock(given.rows, documents, given.dtype)
+        given.executor.map_blocks(stage, importing, inputs.bare)
+        return by_content(stage), None
+    if getattr(embedder, "needs_fit", False):
+        fitted = run.stage("embedder", dict(embedder.describe()), [sample])
+        executor.run(fitted, FitEmbedder(embedder, inputs.read, inputs.blocks, sample))
+        receipt = fitted.whole_receipt()
+        assert receipt is not None
+        embedder = StoredEmbedder(fitted, receipt.notes["sha256"])
+    dtype = getattr(embedder, "stored_as", "float32")
+    about = {**embedder.describe(), "stored_as": dtype}
+    stage = run.stage("embeddings", about, [inputs.key])
+    step = EmbedBlock(inputs.read, embedder, dtype)
+    executor.map_blocks(stage, step, inputs.blocks, accelerated=True)
+    return stage, embedder
+
+
+def import_targets(run: Run, inputs: Inputs) -> list[Stage]:
+    """Keep the classes that a caller gave (``y``); none where there are none."""
+    given = inputs.targets
+    if given is None:
+        return []
+    stage = run.stage("targets", {"given": given.key}, [inputs.key])
+    given.executor.map_blocks(stage, ImportTargets(given.rows), inputs.bare)
+    return [by_content(stage)]
+
+
+def cluster(
+    run: Run,
+    bare: list[Block],
+    recipe: Recipe,
+    documents: Stage,
+    sample: Stage,
+    embeddings: Stage,
+    targets: list[Stage],
+    executor: Executor,
+) -> Stage:
+    """Leave a cluster label for each document: reduce and cluster, or take what is given."""
+    if recipe.clusterer is None:
+        stage = run.stage("clusters", {"given": True}, targets)
+        executor.map_blocks(stage, LabelBlock(targets[0]), bare)
+        return stage
+    reads = [sample, embeddings, *targets]
+    model = run.stage("reducer", dict(recipe.reducer.describe()), reads)
+    target = targets[0] if targets else None
+    executor.run(model, FitReducer(recipe.reducer, embeddings, bare, sample, target))
+    reduced = run.stage("reduced", {}, [model, embeddings, documents])
+    bounds = fit_bounds(sample, bare)
+    executor.map_blocks(
+        reduced, ReduceBlock(embeddings, documents, model, bounds, trust=True), bare
+    )
+    clusters = run.stage("clusters", dict(recipe.clusterer.describe()), [reduced])
+    executor.run(clusters, FitClusterer(recipe.clusterer, reduced, bare))
+    return clusters
+
+
+def examples(
+    run: Run,
+    inputs: Inputs,
+    recipe: Recipe,
+    tokens: Stage,
+    clusters: Stage,
+    built: Stage,
+    executor: Executor,
+) -> dict[int, list[Example]]:
+    """Return each topic's representative documents with their texts."""
+    bare = inputs.bare
+    compared = run.stage("candidates", {}, [built, tokens])
+    positions = {block.name: i for i, block in enumerate(bare)}
+    reduce_ = recipe.ctfidf.reduce_frequent_words
+    step = CompareCandidates(tokens, clusters, recipe.counting, built, positions, reduce_)
+    executor.map_blocks(compared, step, bare)
+    chosen = run.stage("examples", {}, [compared])
+    executor.run(chosen, ChooseExamples(compared, bare))
+
+    table = chosen.whole_table("examples").sort_by([("block", "ascending")])
+    wanted = [(b, r.tolist()) for b, r in rows_by_block(table, inputs.blocks) if len(r)]
+    texts = [text for read in executor.map(ReadRows(inputs.read), wanted) for text in read]
+    found: dict[int, list[Example]] = {}
+    for topic, alike, text in zip(
+        table["topic"].to_pylist(), table["similarity"].to_pylist(), texts, strict=True
+    ):
+        found.setdefault(topic, []).append(Example(*text, alike))
+    return {topic: sorted(listed, key=lambda e: -e.similarity) for topic, listed in found.items()}
+
+
+def assign(run: Run, inputs: Inputs, fitted: Fitted, folder: Location, executor: Executor) -> Stage:
+    """Write every document's topic as Parquet; files of other topics are removed first."""
+    lookup = tuple(fitted.topics.lookup.tolist())
+    documents, clusters = fitted.stages["documents"], fitted.stages["clusters"]
+    stage = run.stage("assignments", {"topics": list(lookup)}, [documents, clusters])
+    take_over(run, stage, folder, inputs.bare)
+    executor.map_blocks(stage, AssignBlock(documents, clusters, lookup, folder), inputs.bare)
+    return stage
+
+
+def take_over(run: Run, stage: Stage, folder: Location, blocks: Sequence[Block]) -> None:
+    """Make `folder` the place of this stage's files: those of another configuration go.
+
+    The files are written over, so that receipts alone do not say whose they are: the run notes it.
+    """
+    there = set(folder.names())
+    parts = {part_location(folder, block).name: block for block in blocks}
+    if run.state.get("assignments") != stage.fingerprint:
+        (stage.location / "receipts").remove()
+        for name in there:
+            if name.startswith("part-"):
+                (folder / name).remove()
+        run.state["assignments"] = stage.fingerprint
+        run.save()
+    else:
+        for name in parts.keys() - there:
+            stage.forget(parts[name])
+
+
+def transform(
+    run: Run,
+    out: Run,
+    inputs: Inputs,
+    embedder: Any,
+    topics: Topics,
+    folder: Location,
+    executor: Executor,
+    *,
+    trust: bool,
+) -> dict[str, Stage]:
+    """Embed, place and label new documents by a fitted run; write their topics to `folder`."""
+    bare, map_blocks = inputs.bare, executor.map_blocks
+    documents = out.stage("documents", {}, [inputs.key])
+    map_blocks(documents, DescribeBlock(inputs.read), inputs.blocks)
+    embeddings, _ = embed(out, inputs, embedder, documents, documents, executor)
+    if not run.has_fitted("reducer"):
+        nearest = out.stage("assignments", {"topics": topics.digest()}, [documents, embeddings])
+        take_over(out, nearest, folder, bare)
+        map_blocks(nearest, AssignNearest(documents, embeddings, topics, folder), bare)
+        return {"documents": documents, "embeddings": embeddings, "assignments": nearest}
+    model, clusterer = run.fitted("reducer"), run.fitted("clusters")
+    reduced = out.stage("reduced", {}, [model, embeddings, documents])
+    map_blocks(reduced, ReduceBlock(embeddings, documents, model, trust=trust), bare)
+    clusters = out.stage("clusters", {}, [clusterer, reduced])
+    map_blocks(clusters, PredictBlock(reduced, clusterer, trust=trust), bare)
+    lookup = tuple(topics.lookup.tolist())
+    stage = out.stage("assignments", {"topics": list(lookup)}, [documents, clusters])
+    take_over(out, stage, folder, bare)
+    map_blocks(stage, AssignBlock(documents, clusters, lookup, folder), bare)
+    return {"documents": documents, "clusters": clusters, "assignments": stage}
+
+
+def by_content(stage: Stage) -> Stage:
+    """Return the stage under a key of its bytes, so that equal rows given again are the same."""
+    digest = hashlib.sha256()
+    for receipt in stage.receipts():
+        digest.update(receipt.sha256.encode())
+    return replace(stage, fingerprint=digest.hexdigest()[:20])
+
+
+def fit_bounds(sample: Stage, blocks: Sequence[Block]) -> dict[str, tuple[int, int]] | None:
+    """Return each block's rows of the fit, where the sample is the whole corpus."""
+    if not sample.whole_json("about")["whole"]:
+        return None
+    bounds, start = {}, 0
+    for block, rows in rows_by_block(sample.whole_table("rows"), blocks):
+        bounds[block.name] = (start, start + len(rows))
+        start += len(rows)
+    return bounds

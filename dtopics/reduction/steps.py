@@ -1,0 +1,109 @@
+"""Fit a reducer on the sample; place every document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtopics.data import Block, Result
+from dtopics.execution.cache import cached
+from dtopics.protocols import Reducer, ReducerModel
+from dtopics.reduction import load_model
+from dtopics.store import Stage, rows_by_block
+
+
+@dataclass(frozen=True)
+class FitReducer:
+    """Fit on the sample's vectors.
+
+    Parameters
+    ----------
+    reducer : Reducer
+    embeddings : Stage
+    blocks : sequence of Block
+    sample : Stage
+        The sampled rows.
+    targets : Stage or None
+        Classes that the reducer is told of (``y``), one per document; −1 where unknown.
+    """
+
+    reducer: Reducer
+    embeddings: Stage
+    blocks: Sequence[Block]
+    sample: Stage
+    targets: Stage | None = None
+
+    def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return the fitted model: its arrays, and its parameters as ``model.json``."""
+        X = np.concatenate(self._gather(self.embeddings, "embeddings"))
+        y = np.concatenate(self._gather(self.targets, "y")) if self.targets else None
+        model: Any = self.reducer.fit(X.astype(np.float32), y)
+        params, arrays = model.to_arrays()
+        return {"model": params, **arrays}
+
+    def _gather(self, stage: Stage, name: str) -> list[NDArray[Any]]:
+        pairs = rows_by_block(self.sample.whole_table("rows"), self.blocks)
+        return [stage.array(name, block)[rows] for block, rows in pairs if len(rows)]
+
+
+@dataclass(frozen=True)
+class ReduceBlock:
+    """Place a block's documents; an empty one has no place (NaN).
+
+    Where the sample was the whole corpus, the places are those of the fit, as in BERTopic.
+    Otherwise every row, the sample's own too, is placed by the fitted model, so that a
+    document's place depends on its vector and the model only.
+
+    Parameters
+    ----------
+    embeddings, documents, model : Stage
+    sample_bounds : mapping of str to (int, int), or None
+        Where the sample is the whole corpus: each block's rows of the fit, by the block's name.
+    trust : bool
+        Whether a model that only pickle can keep may be opened.
+    """
+
+    embeddings: Stage
+    documents: Stage
+    model: Stage
+    sample_bounds: Mapping[str, tuple[int, int]] | None = None
+    trust: bool = False
+
+    def __call__(self, block: Block) -> Result:
+        """Return ``reduced`` (n_rows, n_components) and ``distance`` to the sample (n_rows,)."""
+        filled = ~self.documents.table("documents", block, ["empty"])["empty"].to_numpy()
+        model = reducer_model(self.model, trust=self.trust)
+        width = model.embedding.shape[1]
+        reduced = np.full((block.n_rows, width), np.nan, np.float32)
+        distance = np.full(block.n_rows, np.nan, np.float32)
+        if self.sample_bounds is not None:
+            start, stop = self.sample_bounds[block.name]
+            reduced[filled] = model.embedding[start:stop]
+            distance[filled] = 0
+        elif filled.any():
+            X = self.embeddings.array("embeddings", block)[filled].astype(np.float32)
+            reduced[filled], distance[filled] = place(model, X)
+        spacing = getattr(model, "sample_spacing", None)
+        far = int((distance[filled] > spacing).sum()) if spacing is not None else 0
+        return {"reduced": reduced, "distance": distance, "notes": {"far": far}}
+
+
+def place(model: Any, X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the rows' places and their distances to the sample (NaN where a model has none)."""
+    if hasattr(model, "place"):
+        places, distances = model.place(X)
+        return places, distances
+    return model.transform(X), np.full(len(X), np.nan, np.float32)
+
+
+def reducer_model(stage: Stage, *, trust: bool) -> ReducerModel:
+    """Return the process's copy of a fitted reducer."""
+
+    def load() -> ReducerModel:
+        return load_model(stage.whole_json("model"), stage.whole_arrays(), trust=trust)
+
+    return cached(("reducer", stage.identity, trust), load)

@@ -1,0 +1,78 @@
+"""Topics of documents as Parquet, for people: ``doc_id``, ``topic``, ``probability``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtopics.data import Block, Result
+from dtopics.store import Location, Stage
+from dtopics.store.stage import table_bytes
+
+
+@dataclass(frozen=True)
+class AssignBlock:
+    """Write a block's assignments; done again, it writes the same file.
+
+    Parameters
+    ----------
+    documents, clusters : Stage
+    lookup : tuple of int
+        Topic of each cluster, from cluster −1 on.
+    folder : Location
+        Where the files lie.
+    """
+
+    documents: Stage
+    clusters: Stage
+    lookup: tuple[int, ...]
+    folder: Location
+
+    def __call__(self, block: Block) -> Result:
+        """Write ``part-<segment>-<block>.parquet``."""
+        import pyarrow as pa
+
+        topics = np.array(self.lookup, np.int32)[self.clusters.array("labels", block) + 1]
+        table = pa.table(
+            {
+                "doc_id": self.documents.table("documents", block, ["doc_id"])["doc_id"],
+                "topic": topics,
+                "probability": self.clusters.array("probabilities", block),
+            }
+        )
+        data = table_bytes(table)
+        part_location(self.folder, block).write(data)
+        return {"notes": {"file_bytes": len(data)}}
+
+
+@dataclass(frozen=True)
+class AssignNearest:
+    """Write the topic of nearest centroid for a block; what a saved predictor does."""
+
+    documents: Stage
+    embeddings: Stage
+    topics: Any
+    folder: Location
+
+    def __call__(self, block: Block) -> Result:
+        """Write ``part-<segment>-<block>.parquet``."""
+        import pyarrow as pa
+
+        vectors: NDArray[Any] = self.embeddings.array("embeddings", block)
+        documents = self.documents.table("documents", block, ["doc_id", "empty"])
+        vectors = np.where(documents["empty"].to_numpy()[:, None], 0, vectors)
+        topics, probabilities = self.topics.nearest(vectors)
+        table = pa.table({
+            "doc_id": documents["doc_id"], "topic": topics, "probability": probabilities
+        })  # fmt: skip
+        data = table_bytes(table)
+        part_location(self.folder, block).write(data)
+        return {"notes": {"file_bytes": len(data)}}
+
+
+def part_location(folder: Location, block: Block) -> Location:
+    """Return the file of one block's assignments."""
+    return folder / f"part-{block.segment}-{block.index:06d}.parquet"

@@ -1,0 +1,99 @@
+"""What a fit would need, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dtopics.corpus import default_block_rows
+
+#: Bytes a document in each store: float16 vectors of 384, float32 places, labels and receipts.
+EMBEDDING_BYTES = 768
+PLACE_BYTES = 24
+LABEL_BYTES = 8
+#: Measured on English text: token ids and vocabulary, compressed, for a byte of text.
+TOKEN_SHARE = 0.35
+#: Text that a byte of a compressed file makes.
+COMPRESSION = 3
+#: hdbscan's tree and its copies, for a document, on one worker; and its neighbours, each.
+CLUSTER_BYTES = 900
+NEIGHBOUR_BYTES = 16
+#: A fitted UMAP's peak for a document of the sample, and what a worker needs before any work.
+SAMPLE_BYTES = 14_000
+WORKER_BYTES = 700 * 2**20
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What would be read, needed and left.
+
+    Attributes
+    ----------
+    files, bytes, n_documents, n_blocks : int
+    exact : bool
+        Whether the documents were counted, or estimated from the files' beginnings.
+    storage : int
+        Bytes of the run directory.
+    block_memory, global_memory : int
+        Bytes that every worker needs, and the one that fits and clusters.
+    advice : tuple of str
+    """
+
+    files: int
+    bytes: int
+    n_documents: int
+    exact: bool
+    block_rows: int
+    n_blocks: int
+    storage: int
+    block_memory: int
+    global_memory: int
+    advice: tuple[str, ...]
+
+
+def forecast(estimate: Any, params: Mapping[str, Any]) -> Forecast:
+    """Say what a fit of these sources would take.
+
+    Parameters
+    ----------
+    estimate : CorpusEstimate
+        What the corpus says of itself: files, bytes, documents.
+    params : mapping
+        Settings of the model that are not the defaults.
+    """
+    n = estimate.documents
+    rows = params.get("block_size") or default_block_rows(n)
+    sample = min(n, params.get("sample_size", 100_000))
+    text = estimate.bytes * (COMPRESSION if estimate.compressed else 1)
+    storage = n * (EMBEDDING_BYTES + PLACE_BYTES + LABEL_BYTES) + int(text * TOKEN_SHARE)
+    block = WORKER_BYTES + rows * (6 * EMBEDDING_BYTES) + 8 * rows * (text // max(n, 1))
+    clusterer = params.get("hdbscan_model")
+    size = params.get("min_topic_size", 10)
+    neighbours = getattr(clusterer, "min_samples", None) or size
+    whole = WORKER_BYTES + max(
+        sample * SAMPLE_BYTES, n * (CLUSTER_BYTES + NEIGHBOUR_BYTES * neighbours)
+    )
+    return Forecast(
+        estimate.files, estimate.bytes, n, estimate.exact, rows, -(-n // rows), storage, block,
+        whole, tuple(_advice(n, params)),
+    )  # fmt: skip
+
+
+def _advice(n: int, params: Mapping[str, Any]) -> list[str]:
+    said = []
+    size = params.get("min_topic_size", 10)
+    wanted = max(10, round(n / 5_000, -1 if n < 5_000_000 else -2))
+    if n >= 100_000 and size < wanted / 2:
+        said.append(
+            f"min_topic_size={size} can give many thousands of topics on {n:,} documents; "
+            f"--min-topic-size {int(wanted)} is a better start"
+        )
+    vectorizer = params.get("vectorizer_model")
+    n_grams = getattr(vectorizer, "ngram_range", params.get("n_gram_range", (1, 1)))
+    min_df = getattr(vectorizer, "min_df", 1)
+    if n >= 1_000_000 and min_df == 1 and n_grams[1] > 1:
+        said.append("n-grams with min_df=1 make a vocabulary of tens of millions; use --min-df 10")
+    if n > 20 * params.get("sample_size", 100_000):
+        said.append("the sample is less than a twentieth of the corpus; look at the coverage")
+    return said

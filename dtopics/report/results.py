@@ -1,0 +1,172 @@
+"""Results read back from a run: lazily where they are as long as the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtopics.data import Block
+from dtopics.errors import EmbeddingError
+from dtopics.report.tables import describe_topics
+from dtopics.representation.counts import from_table, to_csr
+from dtopics.representation.ctfidf import as_ctfidf, weigh
+from dtopics.store import Location, Run, Stage
+from dtopics.store.stage import read_table
+from dtopics.topics import Topics
+
+
+def far_share(run: Run) -> float:
+    """Return the share of documents further from the sample than its own from each other."""
+    if "reduced" not in run.state["stages"]:
+        return 0.0
+    receipts = list(run.fitted("reduced").receipts())
+    rows = sum(receipt.rows for receipt in receipts)
+    return float(sum(receipt.notes.get("far", 0) for receipt in receipts)) / max(rows, 1)
+
+
+def gave_way(run: Run) -> float:
+    """Return the share of the documents of a cluster that was divided; 0 where none was."""
+    receipt = run.fitted("clusters").whole_receipt()
+    return float(receipt.notes.get("gave_way", 0.0)) if receipt is not None else 0.0
+
+
+def c_tf_idf(run: Run, ctfidf_model: Any) -> Any:
+    """Return the topics' c-TF-IDF, csr_matrix of float64, shape (n_topics, n_terms)."""
+    stage = run.fitted("topics")
+    idf = stage.whole_array("idf")
+    ids = np.array(stage.whole_json("topics")["ids"])
+    counts = to_csr(from_table(stage.whole_table("counts")), ids, len(idf))
+    reduce_ = as_ctfidf(ctfidf_model).reduce_frequent_words
+    return weigh(counts, idf, reduce_frequent_words=reduce_)
+
+
+def parts(folder: Location, run: Run) -> list[Location]:
+    """Return the files of a run's assignments in the order of the documents."""
+    return [
+        folder / f"part-{segment['name']}-{index:06d}.parquet"
+        for segment in run.segments
+        for index in range(-(-segment["n_rows"] // segment["block_rows"]))
+    ]
+
+
+def read_assignments(folder: Location, run: Run) -> tuple[list[int], NDArray[np.float32]]:
+    """Return topics and probabilities of a corpus that was a list."""
+    import pyarrow as pa
+
+    table = pa.concat_tables(
+        [read_table(part, ["topic", "probability"]) for part in parts(folder, run)]
+    )
+    return table["topic"].to_pylist(), table["probability"].to_numpy().astype(np.float32)
+
+
+def lazy_assignments(folder: Location, run: Run) -> tuple[Any, Any]:
+    """Return topics and probabilities as Dask arrays over the files."""
+    import dask.array as da
+    from dask import delayed
+
+    columns = []
+    for name, dtype in (("topic", np.int32), ("probability", np.float32)):
+        blocks = [
+            da.from_delayed(delayed(read_column)(part, name), shape=(rows,), dtype=dtype)
+            for part, rows in zip(parts(folder, run), _rows(run), strict=True)
+        ]
+        columns.append(da.concatenate(blocks))
+    return columns[0], columns[1]
+
+
+def lazy_document_info(run: Run, topics: Topics) -> Any:
+    """Return doc_id, Topic, Probability and what stands for the topic as a Dask DataFrame."""
+    import dask.dataframe as dd
+
+    blocks = run.blocks()
+    stages = {"documents": run.fitted("documents"), "clusters": run.fitted("clusters")}
+    meta = read_frame(blocks[-1], topics=topics, **stages).iloc[:0]
+    return dd.from_map(read_frame, blocks, topics=topics, meta=meta, **stages)
+
+
+def read_frame(block: Block, *, topics: Topics, documents: Stage, clusters: Stage) -> Any:
+    """Return one block's documents as a table."""
+    table = documents.table("documents", block, ["doc_id"]).to_pandas()
+    table["Topic"] = topics.of_clusters(clusters.array("labels", block))
+    table["Probability"] = clusters.array("probabilities", block)
+    return describe_topics(table, topics)
+
+
+def read_column(part: Location, name: str) -> NDArray[Any]:
+    """Return one column of one file of assignments."""
+    return np.asarray(read_table(part, [name])[name].to_numpy())
+
+
+def known_params(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of a run's configuration that are data, or classes known here.
+
+    What is neither, a foreign estimator say, is left at its default: nothing is imported because
+    a run's file says so.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    from dtopics.clustering import HDBSCAN
+    from dtopics.reduction import UMAP
+    from dtopics.representation.ctfidf import ClassTfidfTransformer
+
+    known = {f"{c.__module__}:{c.__qualname__}": c for c in (
+        CountVectorizer, HDBSCAN, UMAP, ClassTfidfTransformer
+    )}  # fmt: skip
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if name not in names:
+            continue
+        if isinstance(value, dict):
+            params = value.get("params", {})
+            plain = all(not isinstance(item, dict) for item in params.values())
+            if value.get("class") in known and plain:
+                found[name] = known[value["class"]](**_tuples(params))
+        else:
+            found[name] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def stored_embedder(
+    run: Run, embedding_model: Any, language: str, random_state: int | None, *, trust: bool
+) -> Any:
+    """Return the embedder of a run that was opened, or None where embeddings were given."""
+    from dtopics.embedding import as_embedder
+    from dtopics.embedding.steps import StoredEmbedder
+
+    config = run.finished["config"]
+    if embedding_model is None and config.get("embeddings_given"):
+        return None
+    if embedding_model is None and run.has_fitted("embedder"):
+        stage = run.fitted("embedder")
+        receipt = stage.whole_receipt()
+        if trust and receipt is not None:
+            return StoredEmbedder(stage, receipt.notes["sha256"])
+        message = (
+            "this run's embedding model was fitted in the run and is kept as a pickle, which can "
+            "execute code; if you made the run, open it with TopicModel.load(run, trust=True)"
+        )
+        raise EmbeddingError(message)
+    described = config.get("embedding_model")
+    if embedding_model is None and isinstance(described, dict):
+        message = (
+            f"this run's embedding model is an object ({described.get('class', 'unknown')}); "
+            "give it again: TopicModel.load(run, embedding_model=…)"
+        )
+        raise EmbeddingError(message)
+    return as_embedder(embedding_model, language=language, random_state=random_state)
+
+
+def _rows(run: Run) -> list[int]:
+    return [
+        min(segment["block_rows"], segment["n_rows"] - start)
+        for segment in run.segments
+        for start in range(0, segment["n_rows"], segment["block_rows"])
+    ]
+
+
+def _tuples(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) and k.endswith("range") else v
+            for k, v in params.items()}  # fmt: skip

@@ -1,0 +1,88 @@
+"""How far a run is, from its receipts alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dtopics.store import Run, Stage
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage.
+
+    Attributes
+    ----------
+    name : str
+    done, blocks : int
+        Receipts that are there, and how many there will be.
+    rows : int
+        Documents of the finished blocks.
+    bytes : int
+    seconds : float
+        Work of the finished blocks, all workers together.
+    """
+
+    name: str
+    done: int
+    blocks: int
+    rows: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run: where it is, of what, whether it is finished, its failures and its stages."""
+
+    url: str
+    corpus: str
+    n_documents: int
+    finished: bool
+    notes: dict[str, int]
+    failures: dict[str, str]
+    stages: tuple[StageStatus, ...]
+
+
+def read(run: Run) -> RunStatus:
+    """Read a run's status; nothing is changed and no cluster is needed."""
+    n_documents = sum(segment["n_rows"] for segment in run.segments)
+    stages = tuple(_stage(run, stage) for stage in run.in_use())
+    finished = run.state.get("fitted", {}).get("stages") == run.state["stages"]
+    corpus = run.state.get("corpus", {}).get("described", "")
+    failures = {
+        f"{stage.name} {block}": reason
+        for stage in run.in_use()
+        for block, reason in stage.failures().items()
+    }
+    return RunStatus(run.location.url, corpus, n_documents, finished, _notes(run), failures, stages)
+
+
+def _stage(run: Run, stage: Stage) -> StageStatus:
+    receipts = list(stage.receipts())
+    whole = stage.whole_receipt()
+    n_blocks = sum(-(-s["n_rows"] // s["block_rows"]) for s in run.segments)
+    if whole is not None and not receipts:
+        n_blocks = 1
+    elif whole is not None or stage.name == "vectors":  # its blocks are runs of the plan's
+        n_blocks = max(len(receipts), min(n_blocks, 64)) if whole is None else len(receipts)
+    all_ = [*receipts, whole] if whole is not None else receipts
+    return StageStatus(
+        stage.name,
+        len(receipts) or len(all_),
+        n_blocks,
+        sum(receipt.rows for receipt in receipts),
+        sum(receipt.bytes + receipt.notes.get("file_bytes", 0) for receipt in all_),
+        sum(receipt.seconds for receipt in all_),
+    )
+
+
+def _notes(run: Run) -> dict[str, int]:
+    """Return what the documents' receipts count: empty, null and mended texts."""
+    totals: dict[str, int] = {}
+    stage: Any = next((stage for stage in run.in_use() if stage.name == "documents"), None)
+    for receipt in stage.receipts() if stage else ():
+        for name in ("empty", "null", "replaced"):
+            totals[name] = totals.get(name, 0) + int(receipt.notes.get(name, 0))
+    return totals

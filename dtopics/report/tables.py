@@ -1,0 +1,86 @@
+"""Topics and documents as pandas tables, with BERTopic's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dtopics.topics import Topics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def topic_info(topics: Topics, topic: int | None = None) -> pd.DataFrame:
+    """Return Topic, Count, Name, Representation, Representative_Docs; outliers first.
+
+    Parameters
+    ----------
+    topics : Topics
+    topic : int, optional
+        Only this one.
+    """
+    import pandas as pd
+
+    ids = [t for t in topics.ids if topic is None or t == topic]
+    return pd.DataFrame(
+        {
+            "Topic": ids,
+            "Count": [topics.sizes[t] for t in ids],
+            "Name": [topics.names[t] for t in ids],
+            "Representation": [words_of(topics, t) for t in ids],
+            "Representative_Docs": [[e.text for e in topics.examples[t]] for t in ids],
+        }
+    )
+
+
+def topic_freq(topics: Topics, topic: int | None = None) -> pd.DataFrame | int:
+    """Return Topic and Count, largest first; one topic's count where it is given."""
+    import pandas as pd
+
+    if topic is not None:
+        return topics.sizes.get(topic, 0)
+    ids = sorted(topics.ids, key=lambda t: (-topics.sizes[t], t))
+    return pd.DataFrame({"Topic": ids, "Count": [topics.sizes[t] for t in ids]})
+
+
+def document_info(
+    docs: Sequence[str], assigned: Sequence[int], probabilities: Any, topics: Topics
+) -> pd.DataFrame:
+    """Return a row per document, as BERTopic's ``get_document_info``.
+
+    Parameters
+    ----------
+    docs : sequence of str
+    assigned : sequence of int
+        The topic of each.
+    probabilities : ndarray of float32
+    topics : Topics
+    """
+    import pandas as pd
+
+    table = describe_topics(pd.DataFrame({"Document": list(docs), "Topic": list(assigned)}), topics)
+    table["Probability"] = np.asarray(probabilities)
+    examples = {t: {e.text for e in listed} for t, listed in topics.examples.items()}
+    table["Representative_document"] = [
+        text in examples[topic] for text, topic in zip(docs, assigned, strict=True)
+    ]
+    return table
+
+
+def describe_topics(table: pd.DataFrame, topics: Topics) -> pd.DataFrame:
+    """Add Name, Representation, Representative_Docs and Top_n_words by the column Topic."""
+    table["Name"] = table["Topic"].map(topics.names)
+    table["Representation"] = table["Topic"].map({t: words_of(topics, t) for t in topics.ids})
+    texts = {t: [e.text for e in topics.examples[t]] for t in topics.ids}
+    table["Representative_Docs"] = table["Topic"].map(texts)
+    joined = {t: " - ".join(words_of(topics, t)) for t in topics.ids}
+    table["Top_n_words"] = table["Topic"].map(joined)
+    return table
+
+
+def words_of(topics: Topics, topic: int) -> list[str]:
+    """Return a topic's words without their weights."""
+    return [word for word, _ in topics.words[topic]]

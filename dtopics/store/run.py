@@ -1,0 +1,216 @@
+"""The run directory as a whole: ``run.json``, its stages, its plan."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dtopics.data import Block
+from dtopics.errors import RunAccessError, RunError, RunMismatchError
+from dtopics.store.fingerprint import fingerprint
+from dtopics.store.location import Location
+from dtopics.store.stage import Stage
+
+FORMAT_VERSION = 1
+
+
+class Run:
+    """A run directory.
+
+    Parameters
+    ----------
+    location : Location
+        Where it is, or will be.
+
+    Attributes
+    ----------
+    state : dict
+        What ``run.json`` says: ``corpus``, ``segments``, ``config`` and ``stages`` (the
+        fingerprints) of the fit going on, ``fitted`` (the same of the last that was finished,
+        with its ``topics_version``). `save` writes it.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.state: dict[str, Any] = {"format_version": FORMAT_VERSION, "stages": {}}
+
+    @classmethod
+    def open(cls, location: Location) -> Run:
+        """Open a run that is there.
+
+        Raises
+        ------
+        RunAccessError
+            Where there is none.
+        RunError
+            Where its format is another version's, or ``run.json`` is not JSON.
+        """
+        run = cls(location)
+        if not run.load():
+            message = f"no run at {location}: there is no run.json; fit one with `dtopics fit`"
+            raise RunAccessError(message)
+        return run
+
+    def load(self) -> bool:
+        """Read ``run.json`` into `state`; return whether there is one."""
+        try:
+            data = (self.location / "run.json").read()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            message = f"cannot read {self.location}/run.json: {error}"
+            raise RunAccessError(message) from error
+        try:
+            state = json.loads(data)
+        except ValueError as error:
+            message = f"{self.location}/run.json is not JSON: {error}"
+            raise RunError(message) from error
+        if not isinstance(state, dict) or state.get("format_version") != FORMAT_VERSION:
+            found = state.get("format_version") if isinstance(state, dict) else None
+            message = (
+                f"{self.location} has run format {found}, this dtopics reads {FORMAT_VERSION}; "
+                "use the version of dtopics that wrote it"
+            )
+            raise RunError(message)
+        self.state = state
+        return True
+
+    def save(self) -> None:
+        """Write `state` to ``run.json``, at once."""
+        data = json.dumps(self.state, indent=2, allow_nan=False).encode()
+        (self.location / "run.json").write(data)
+
+    def check_writable(self) -> None:
+        """Raise RunAccessError where nothing can be written."""
+        probe = self.location / f"probe-{uuid.uuid4().hex}"
+        try:
+            probe.create(b"")
+            probe.remove()
+        except RunAccessError:
+            raise
+        except Exception as error:
+            message = f"cannot write to {self.location}: {type(error).__name__}: {error}"
+            raise RunAccessError(message) from error
+
+    def claim(self, corpus: str, described: str) -> None:
+        """Make this the run of a corpus.
+
+        Parameters
+        ----------
+        corpus : str
+            The corpus's fingerprint.
+        described : str
+            What it is, for the error.
+
+        Raises
+        ------
+        RunMismatchError
+            Where the run holds another corpus; nothing of it is touched.
+        """
+        held = self.state.get("corpus")
+        if held is not None and held["fingerprint"] != corpus:
+            message = (
+                f"{self.location} is the run of another corpus ({held['described']}); "
+                f"this one is {described}. Give it a run directory of its own, or remove that one. "
+                "If the files were changed since, so are their topics: fit them anew."
+            )
+            raise RunMismatchError(message)
+        self.state["corpus"] = {"fingerprint": corpus, "described": described}
+
+    def stage(
+        self, name: str, config: Mapping[str, Any], reads: Sequence[Stage | str] = ()
+    ) -> Stage:
+        """Return the stage of this configuration and put it into use.
+
+        Parameters
+        ----------
+        name : str
+        config : mapping
+            What its data depends on, beside what it reads.
+        reads : sequence of Stage or str
+            The stages, or other fingerprints, that it reads.
+        """
+        keys = [read if isinstance(read, str) else read.fingerprint for read in reads]
+        key = fingerprint(name, config, keys)
+        self.state["stages"][name] = key
+        self.save()
+        return self._stage(name, key)
+
+    def has_fitted(self, name: str) -> bool:
+        """Whether the last fit that was finished has a stage of this name."""
+        return name in self.state.get("fitted", {}).get("stages", {})
+
+    def fitted(self, name: str) -> Stage:
+        """Return a stage of the last fit that was finished.
+
+        Raises
+        ------
+        RunError
+            Where no fit was finished.
+        """
+        if not self.has_fitted(name):
+            message = f"{self.location} has no {name} yet; run the same `dtopics fit` again"
+            raise RunError(message)
+        return self._stage(name, self.state["fitted"]["stages"][name])
+
+    def in_use(self) -> list[Stage]:
+        """Return the stages of the fit that is going on, or was the last, in their order."""
+        return [self._stage(name, key) for name, key in self.state["stages"].items()]
+
+    @property
+    def finished(self) -> dict[str, Any]:
+        """The configuration, stages and topics of the last fit that was finished.
+
+        Raises
+        ------
+        RunError
+            Where none was.
+        """
+        if "fitted" not in self.state:
+            message = f"the fit in {self.location} is not finished; run the same command again"
+            raise RunError(message)
+        return self.state["fitted"]  # type: ignore[no-any-return]
+
+    def blocks(self) -> list[Block]:
+        """Return the plan's blocks without their pieces."""
+        return [
+            Block(segment["name"], index, start, min(rows, segment["n_rows"] - start))
+            for segment in self.segments
+            for rows in [segment["block_rows"]]
+            for index, start in enumerate(range(0, segment["n_rows"], rows))
+        ]
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Note what a fit is about to do; what earlier ones left stays until it is done."""
+        self.state["config"] = dict(config)
+        self.state["stages"] = {}
+        self.save()
+
+    def finish(self, topics_version: str) -> None:
+        """Note that the fit is done, and put its topics into use."""
+        self.state["fitted"] = {
+            "config": self.state["config"],
+            "stages": dict(self.state["stages"]),
+            "topics_version": topics_version,
+        }
+        self.save()
+
+    def topics_folder(self, version: str) -> Location:
+        """Return where a version of the topics lies; a version is its stage's fingerprint."""
+        return self.location / "topics" / version
+
+    @property
+    def foreign(self) -> Location:
+        """Where objects lie that only pickle can keep."""
+        return self.location / "foreign"
+
+    def _stage(self, name: str, key: str) -> Stage:
+        segments = tuple((s["name"], s["n_rows"], s["block_rows"]) for s in self.segments)
+        return Stage(name, key, self.location / "stages" / name / key, segments)
+
+    @property
+    def segments(self) -> list[dict[str, Any]]:
+        """The segments' names and row counts, as ``run.json`` has them."""
+        return self.state.get("segments", [])  # type: ignore[no-any-return]

@@ -1,0 +1,268 @@
+"""From counts and centroids to the first version of the topics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtopics.data import OUTLIER, Block, Result
+from dtopics.execution.cache import cached
+from dtopics.protocols import DocumentReader
+from dtopics.representation.centroids import centroids, sizes
+from dtopics.representation.counts import (
+    counts_table,
+    document_counts,
+    from_table,
+    regroup,
+    reterm,
+    to_csr,
+)
+from dtopics.representation.ctfidf import ClassTfidfTransformer
+from dtopics.representation.examples import (
+    Examples,
+    best_examples,
+    candidate_rows,
+    draw_candidates,
+    similarities,
+)
+from dtopics.representation.terms import block_terms
+from dtopics.representation.tokens import select_documents, token_block
+from dtopics.representation.vectorizer import Counting
+from dtopics.representation.vocabulary import Vocabulary, prune, topic_term_table
+from dtopics.representation.words import top_words
+from dtopics.store import Stage
+from dtopics.topics.reduce import merged_topics
+from dtopics.topics.topics import Example, Topics
+
+
+@dataclass(frozen=True)
+class BuildTopics:
+    """Number the clusters by size, weigh their words, and draw who may stand for them.
+
+    Parameters
+    ----------
+    counts, sums, vocabulary, clusters : Stage
+    blocks : sequence of Block
+    counting : Counting
+    ctfidf : ClassTfidfTransformer
+    top_n_words : int
+    nr_topics : int, "auto" or None
+    """
+
+    counts: Stage
+    sums: Stage
+    vocabulary: Stage
+    clusters: Stage
+    blocks: Sequence[Block]
+    counting: Counting
+    ctfidf: ClassTfidfTransformer
+    top_n_words: int
+    nr_topics: int | str | None = None
+
+    def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return topics as JSON, their centroids, counts, weights and the candidates' rows."""
+        sums = self.sums.whole_table("sums")
+        mapping = number_by_size(sizes(sums), self.nr_topics, sums)
+        ids = np.array(sorted(set(mapping.values())), np.int32)
+        vocabulary, counts = self._terms(mapping, len(ids))
+        terms = vocabulary["term"].to_pylist()
+        X = to_csr(counts, ids, len(terms))
+        model = ClassTfidfTransformer(**self.ctfidf.get_params())
+        model.fit(X, multiplier=model.multiplier_for(terms))
+        words = top_words(model.transform(X), terms, self.top_n_words)
+        total: Counter[int] = Counter()
+        for cluster, size in sizes(sums).items():
+            total[mapping[cluster]] += size
+        topics = {
+            "ids": ids.tolist(),
+            "sizes": [total[topic] for topic in ids.tolist()],
+            "mapping": [[cluster, topic] for cluster, topic in sorted(mapping.items())],
+            "words": words,
+        }
+        return {
+            "topics": topics,
+            "vocabulary": vocabulary,
+            "counts": counts_table(counts),
+            "idf": model.idf_,
+            "centroids": centroids(sums, ids, mapping).astype(np.float32),
+            "candidates": self._candidates(mapping, total),
+        }
+
+    def _terms(self, mapping: dict[int, int], n_topics: int) -> tuple[Any, Any]:
+        vocabulary = self.vocabulary.whole_table("vocabulary")
+        counts = regroup(from_table(self.counts.whole_table("counts")), mapping)
+        if self.counting.min_df_scope == "document":
+            return vocabulary, counts
+        pruned = prune(topic_term_table(vocabulary, counts), self.counting, n_topics)
+        ids = Vocabulary.of(pruned).ids_of(vocabulary["term"])
+        return pruned, reterm(counts, ids)
+
+    def _candidates(self, mapping: dict[int, int], total: Mapping[int, int]) -> Any:
+        import pyarrow as pa
+
+        drawn = draw_candidates(total)
+        lookup = np.array([mapping.get(c, OUTLIER) for c in range(OUTLIER, max(mapping) + 1)])
+        before: Counter[int] = Counter()
+        positions: list[NDArray[np.int64]] = []
+        rows: list[NDArray[np.int64]] = []
+        for position, block in enumerate(self.blocks):
+            topics = lookup[self.clusters.array("labels", block) + 1]
+            chosen = candidate_rows(topics, before, drawn)
+            positions.append(np.full(len(chosen), position, np.int64))
+            rows.append(chosen)
+            found, n = np.unique(topics, return_counts=True)
+            before.update(dict(zip(found.tolist(), n.tolist(), strict=True)))
+        return pa.table({"block": np.concatenate(positions), "row": np.concatenate(rows)})
+
+
+@dataclass(frozen=True)
+class CompareCandidates:
+    """Say how alike a block's candidates are to their topics.
+
+    `positions` are the blocks' places in the plan, by name.
+    """
+
+    tokens: Stage
+    clusters: Stage
+    counting: Counting
+    built: Stage
+    positions: Mapping[str, int]
+    reduce_frequent_words: bool
+
+    def __call__(self, block: Block) -> Result:
+        """Return the table ``candidates``: ``topic``, ``row`` within the block, ``similarity``."""
+        import pyarrow as pa
+
+        built = built_topics(self.built)
+        rows = built.rows_of(self.positions[block.name])
+        chosen = select_documents(token_block(self.tokens.table("tokens", block)), rows)
+        counts = document_counts(block_terms(chosen, self.counting), built.vocabulary)
+        topics = built.lookup[self.clusters.array("labels", block)[rows] + 1]
+        weigh = ClassTfidfTransformer(reduce_frequent_words=self.reduce_frequent_words)
+        weigh.idf_ = built.idf
+        alike = similarities(weigh.transform(counts), topics, built.weights(weigh), built.ids)
+        return {"candidates": pa.table({"topic": topics, "row": rows, "similarity": alike})}
+
+
+@dataclass(frozen=True)
+class ChooseExamples:
+    """Choose the documents most like their topic, three of each."""
+
+    compared: Stage
+    blocks: Sequence[Block]
+
+    def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return the table ``examples``: ``topic``, ``block``, ``row``, ``similarity``."""
+        import pyarrow as pa
+
+        best = best_examples([])
+        starts = np.cumsum([0, *(block.n_rows for block in self.blocks)])
+        for position, block in enumerate(self.blocks):
+            table = self.compared.table("candidates", block)
+            topic, row, alike = (table[name].to_numpy() for name in table.column_names)
+            best = best_examples([best, Examples(topic, starts[position] + row, alike)])
+        found = np.searchsorted(starts, best.rows, side="right") - 1
+        columns = [best.topics, found, best.rows - starts[found], best.similarities]
+        return {"examples": pa.table(columns, names=["topic", "block", "row", "similarity"])}
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """Read a few documents of a block."""
+
+    read: DocumentReader
+
+    def __call__(self, item: tuple[Block, Sequence[int]]) -> list[tuple[Any, str]]:
+        """Return the id and text of the rows asked for."""
+        block, rows = item
+        documents = self.read(block)
+        return [(documents.ids[row].as_py(), documents.texts[row]) for row in rows]
+
+
+class Built(NamedTuple):
+    """What comparing documents with topics needs of `BuildTopics`' stage."""
+
+    ids: NDArray[np.int32]
+    lookup: NDArray[np.int32]
+    vocabulary: Vocabulary
+    idf: NDArray[np.float64]
+    counts: Any
+    candidates: Any
+
+    def rows_of(self, position: int) -> NDArray[np.int64]:
+        """Return the candidates of one block."""
+        block = self.candidates["block"].to_numpy()
+        start, stop = np.searchsorted(block, [position, position + 1])
+        return np.asarray(self.candidates["row"].to_numpy()[start:stop], np.int64)
+
+    def weights(self, weigh: ClassTfidfTransformer) -> Any:
+        """Return the topics' c-TF-IDF."""
+        return weigh.transform(to_csr(self.counts, self.ids, len(self.idf)))
+
+
+def built_topics(stage: Stage) -> Built:
+    """Return the process's copy of `BuildTopics`' stage."""
+
+    def load() -> Built:
+        about = stage.whole_json("topics")
+        mapping = dict(about["mapping"])
+        lookup = [mapping.get(c, OUTLIER) for c in range(OUTLIER, max(mapping) + 1)]
+        return Built(
+            np.array(about["ids"], np.int32),
+            np.array(lookup, np.int32),
+            Vocabulary.of(stage.whole_table("vocabulary")),
+            stage.whole_array("idf"),
+            from_table(stage.whole_table("counts")),
+            stage.whole_table("candidates"),
+        )
+
+    return cached(("topics", stage.identity), load)
+
+
+def assemble(stage: Stage, examples: Mapping[int, Sequence[Example]]) -> Topics:
+    """Put a version of the topics together from `BuildTopics`' stage and its examples."""
+    about = stage.whole_json("topics")
+    ids = tuple(about["ids"])
+    return Topics(
+        ids=ids,
+        sizes=dict(zip(ids, about["sizes"], strict=True)),
+        mapping=dict(about["mapping"]),
+        words={
+            topic: [(word, weight) for word, weight in words]
+            for topic, words in zip(ids, about["words"], strict=True)
+        },
+        centroids=stage.whole_array("centroids"),
+        examples={topic: tuple(examples.get(topic, ())) for topic in ids},
+    )
+
+
+def number_by_size(
+    cluster_sizes: Mapping[int, int], nr_topics: int | str | None, sums: Any
+) -> dict[int, int]:
+    """Return the topic of each cluster: the largest is 0; equal ones by cluster label.
+
+    Parameters
+    ----------
+    cluster_sizes : mapping of int to int
+    nr_topics : int, "auto" or None
+        Merge the clusters to so many first.
+    sums : pyarrow.Table
+        The clusters' summed vectors.
+    """
+    groups = {cluster: cluster for cluster in cluster_sizes}
+    if nr_topics is not None:
+        numbered = number_by_size(cluster_sizes, None, sums)
+        ids = np.array(sorted(numbered.values()), np.int64)
+        merged = merged_topics(ids, centroids(sums, ids, numbered), nr_topics)
+        groups = {cluster: merged[topic] for cluster, topic in numbered.items()}
+    total: Counter[int] = Counter()
+    for cluster, size in cluster_sizes.items():
+        total[groups[cluster]] += size
+    ranked = sorted((g for g in total if g != OUTLIER), key=lambda g: (-total[g], g))
+    topic = {OUTLIER: OUTLIER} | {group: number for number, group in enumerate(ranked)}
+    return {cluster: topic[group] for cluster, group in groups.items()}

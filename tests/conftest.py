@@ -1,0 +1,43 @@
+"""What tests share: corpora, and clusters of real processes."""
+
+import contextlib
+import os
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    """1,200 documents of 6 topics, with outliers and empty ones, and their embeddings."""
+    from dtopics.testing import made_up
+
+    return made_up(1_200, 6, outliers=0.1, empty=0.02, random_state=3)
+
+
+@contextlib.contextmanager
+def cluster_of(n_workers, threads=1, **options):
+    """Give a client of a local cluster of processes, on free ports."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=threads,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+            **options,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="session")
+def client():
+    """A client of two workers of one thread each, kept for the whole session."""
+    with cluster_of(2) as found:
+        yield found

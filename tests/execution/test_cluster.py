@@ -1,0 +1,85 @@
+import subprocess
+import sys
+
+import pytest
+from conftest import cluster_of
+
+from dtopics.errors import ClusterError
+from dtopics.execution import InProcessExecutor, SilentProgress
+from dtopics.execution.cluster import check_workers, executor_for
+from dtopics.execution.dask_executor import DaskExecutor
+from dtopics.store import Location
+
+
+def chosen(client, run, n_blocks):
+    with executor_for(client, run, n_blocks=n_blocks, progress=SilentProgress()) as executor:
+        return type(executor)
+
+
+def test_few_blocks_stay_in_the_process(tmp_path):
+    assert chosen(None, Location(str(tmp_path)), 2) is InProcessExecutor
+    assert chosen(None, Location(str(tmp_path)), 3) is DaskExecutor
+
+
+def test_memory_lives_in_one_process(client):
+    run = Location("memory://run")
+    assert chosen(None, run, 1_000) is InProcessExecutor
+    with pytest.raises(ClusterError, match="one process"):
+        chosen(client, run, 1)
+
+
+def test_the_current_client_is_taken(client, tmp_path):
+    run = Location(str(tmp_path))
+    with client.as_current():
+        from dtopics.execution.cluster import current_client
+
+        assert current_client() is client
+        assert chosen(None, run, 1) is DaskExecutor
+
+
+def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch):
+    from dtopics.execution import cluster
+
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", "1s")
+    run = Location(str(tmp_path))
+    with (
+        executor_for("tcp://127.0.0.1:9", run, n_blocks=9, progress=SilentProgress()) as executor,
+        pytest.raises(ClusterError, match="no Dask scheduler answers"),
+    ):
+        list(executor.map(len, ["a"]))
+
+
+def test_workers_that_do_not_see_the_run(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(Location, "create", lambda self, data: True)
+    with pytest.raises(ClusterError, match="2 workers cannot see"):
+        check_workers(client, Location(str(tmp_path)))
+
+
+def first_on_the_path(folder):
+    sys.path.insert(0, folder)
+
+
+def test_workers_with_other_versions_are_named(tmp_path):
+    folder = tmp_path / "umap_learn-9.9.9.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: umap-learn\nVersion: 9.9.9\n")
+    with cluster_of(1) as client:
+        check_workers(client, Location(str(tmp_path)))
+        client.run(first_on_the_path, str(tmp_path))
+        with pytest.raises(ClusterError, match=r"umap-learn 9\.9\.9, here 0"):
+            check_workers(client, Location(str(tmp_path)))
+
+
+def test_importing_is_quick_and_light():
+    code = (
+        "import sys, time; t = time.perf_counter(); import dtopics; t = time.perf_counter() - t\n"
+        "heavy = {'torch', 'numba', 'umap', 'dask.dataframe', 'dask', 'sklearn', 'pandas'}\n"
+        "print(t, *sorted(heavy & set(sys.modules)))"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    found = [run.stdout.split() for run in runs]
+    assert min(float(words[0]) for words in found) < 0.3
+    assert all(words[1:] == [] for words in found)

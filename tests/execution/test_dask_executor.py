@@ -1,0 +1,147 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import cluster_of
+
+from dtopics.data import Block
+from dtopics.errors import BlockError, ClusterError, SettingError
+from dtopics.execution import dask_executor
+from dtopics.execution.dask_executor import DaskExecutor
+from dtopics.store import Location, Stage
+
+N = 30
+
+
+class Fill:
+    def __call__(self, block):
+        return {"x": np.full(block.n_rows, block.index)}
+
+
+class Fails:
+    """Fails for block 7 each time, for block 3 once, and counts its calls in files."""
+
+    def __init__(self, folder, error=OSError):
+        self.folder, self.error = folder, error
+
+    def __call__(self, block):
+        folder = Path(self.folder)
+        mine = list(folder.glob(f"{block.index}-*"))
+        (folder / f"{block.index}-{len(mine)}").touch()
+        if block.index == 7 or (block.index == 3 and not mine):
+            raise self.error(f"block {block.index} is broken")
+        return Fill()(block)
+
+
+class Dies:
+    def __call__(self, block):
+        os._exit(1)
+
+
+def plan(tmp_path):
+    stage = Stage("x", "f", Location(str(tmp_path / "stage")), (("0000", N, 1),))
+    return stage, [Block("0000", i, i, 1) for i in range(N)]
+
+
+def executor(client, tmp_path):
+    return DaskExecutor(lambda: client, Location(str(tmp_path / "foreign")))
+
+
+def test_every_block_is_done_once(client, tmp_path):
+    stage, blocks = plan(tmp_path)
+    executor(client, tmp_path).map_blocks(stage, Fill(), blocks)
+    assert stage.dask_array("x").compute(scheduler="threads").tolist() == list(range(N))
+    written = [stage.receipt(block) for block in blocks]
+    executor(client, tmp_path).map_blocks(stage, Fill(), blocks)
+    assert [stage.receipt(block) for block in blocks] == written
+
+
+def test_a_block_that_always_fails_is_named_and_the_rest_is_kept(client, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    stage, blocks = plan(tmp_path)
+    with pytest.raises(BlockError, match="0000/000007: OSError: block 7 is broken") as raised:
+        executor(client, tmp_path).map_blocks(stage, Fails(str(calls)), blocks)
+    assert set(raised.value.failures) == {"0000/000007"}
+    assert stage.done("0000") == set(range(N)) - {7}
+    assert stage.failures() == {"0000/000007": "OSError: block 7 is broken"}
+    executor(client, tmp_path).map_blocks(stage, Fill(), blocks)
+    assert stage.failures() == {}
+    tried = [path.name.partition("-")[0] for path in calls.iterdir()]
+    assert tried.count("7") == dask_executor.MAX_ATTEMPTS
+    assert tried.count("3") == 2
+
+
+def test_what_dtopics_itself_says_is_not_tried_again(client, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    stage, blocks = plan(tmp_path)
+    with pytest.raises(SettingError, match="block 7"):
+        executor(client, tmp_path).map_blocks(stage, Fails(str(calls), SettingError), blocks[7:8])
+    assert len(list(calls.iterdir())) == 1
+
+
+def test_a_block_that_kills_its_worker_is_named(tmp_path):
+    stage, blocks = plan(tmp_path)
+    with cluster_of(1) as client:
+        client.run_on_scheduler(
+            lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0)
+        )
+        with pytest.raises(BlockError, match=r"0000/000002: KilledWorker"):
+            executor(client, tmp_path).map_blocks(stage, Dies(), blocks[2:3])
+
+
+def test_a_cluster_without_workers_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_executor, "NO_WORKERS_S", 0.2)
+    monkeypatch.setattr(dask_executor, "POLL_S", 0.1)
+    stage, blocks = plan(tmp_path)
+    with cluster_of(1) as client:
+        found = executor(client, tmp_path)
+        found.map_blocks(stage, Fill(), blocks[:1])
+        client.cluster.scale(0)
+        while client.scheduler_info(n_workers=-1)["workers"]:
+            pass
+        with pytest.raises(ClusterError, match="no workers"):
+            found.map_blocks(stage, Fill(), blocks)
+
+
+def test_results_come_in_the_order_of_the_items(client, tmp_path):
+    found = executor(client, tmp_path).map(lambda n: n * n, range(40))
+    assert list(found) == [n * n for n in range(40)]
+
+
+def test_a_large_step_travels_through_the_run_once(client, tmp_path):
+    class Heavy(Fill):
+        def __init__(self):
+            self.weights = np.random.default_rng(0).bytes(1_000_000)
+
+    stage, blocks = plan(tmp_path)
+    executor(client, tmp_path).map_blocks(stage, Heavy(), blocks)
+    assert len(list((tmp_path / "foreign").iterdir())) == 1
+    assert stage.done("0000") == set(range(N))
+
+
+def test_workers_with_the_resource_gpu_take_what_is_accelerated(tmp_path):
+    from distributed import Client, SpecCluster
+    from distributed.nanny import Nanny
+    from distributed.scheduler import Scheduler
+
+    workers = {
+        "plain": {"cls": Nanny, "options": {"nthreads": 1}},
+        "gpu": {"cls": Nanny, "options": {"nthreads": 1, "resources": {"GPU": 1}}},
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0"}}
+    with (
+        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2)
+        found = client.scheduler_info(n_workers=-1)["workers"]
+        (gpu,) = [a for a, w in found.items() if w["resources"].get("GPU")]
+        stage, blocks = plan(tmp_path)
+        executor(client, tmp_path).map_blocks(stage, Fill(), blocks, accelerated=True)
+        assert {stage.receipt(block).worker for block in blocks} == {gpu}
+        other = Stage("y", "g", Location(str(tmp_path / "other")), stage.segments)
+        executor(client, tmp_path).map_blocks(other, Fill(), blocks)
+        assert len({other.receipt(block).worker for block in blocks}) == 2

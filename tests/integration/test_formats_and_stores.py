@@ -1,0 +1,203 @@
+"""From any kind of corpus, on any store, to the same topics."""
+
+import gzip
+import json
+import socket
+import threading
+
+import dask.bag as db
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from dtopics import Corpus, TopicModel
+from dtopics.testing import HashingEmbedder, made_up
+
+SETTINGS = {"min_topic_size": 10, "sample_size": 200, "block_size": 100}
+
+
+@pytest.fixture(scope="module")
+def known():
+    corpus = made_up(400, 4, outliers=0.0, random_state=5)
+    model = TopicModel(run="memory://formats", **SETTINGS)
+    topics, _ = model.fit_transform(corpus.texts, corpus.embeddings)
+    return corpus, topics, model.get_topics()
+
+
+def frame(corpus):
+    return pd.DataFrame(
+        {
+            "key": [f"doc-{i}" for i in range(len(corpus.texts))],
+            "text": corpus.texts,
+            "when": pd.date_range("2020-01-01", periods=len(corpus.texts), freq="h"),
+            "kind": corpus.labels,
+        }
+    )
+
+
+def write(corpus, folder, kind):
+    table = frame(corpus)
+    match kind:
+        case "parquet":
+            table.to_parquet(folder / "x.parquet", row_group_size=70)
+            return str(folder / "x.parquet")
+        case "many files":
+            for i in range(4):
+                table[i * 100 : i * 100 + 100].to_parquet(folder / f"part-{i}.parquet")
+            return str(folder / "*.parquet")
+        case "jsonl":
+            table.to_json(folder / "x.jsonl", orient="records", lines=True, date_format="iso")
+            return str(folder / "x.jsonl")
+        case "jsonl.gz":
+            with gzip.open(folder / "x.jsonl.gz", "wt") as file:
+                file.writelines(json.dumps({"text": text}) + "\n" for text in corpus.texts)
+            return str(folder / "x.jsonl.gz")
+        case "csv":
+            table.to_csv(folder / "x.csv", index=False)
+            return str(folder / "x.csv")
+        case "text":
+            (folder / "x.txt").write_text("".join(f"{text}\n" for text in corpus.texts))
+            return str(folder / "x.txt")
+        case "series":
+            return table["text"]
+        case "frame":
+            return table
+        case "array":
+            return np.array(corpus.texts)
+        case "dask frame":
+            return dd.from_pandas(table, npartitions=3)
+        case "dask series":
+            return dd.from_pandas(table, npartitions=3)["text"]
+        case _:
+            return db.from_sequence(corpus.texts, npartitions=3)
+
+
+KINDS = ["parquet", "many files", "jsonl", "jsonl.gz", "csv", "text", "series", "frame", "array",
+         "dask frame", "dask series", "dask bag"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_corpus(known, tmp_path, client, kind):
+    corpus, topics, words = known
+    (tmp_path / "corpus").mkdir()
+    documents = write(corpus, tmp_path / "corpus", kind)
+    if isinstance(documents, str):
+        documents = Corpus(documents, text_column=None if kind == "text" else "text")
+    model = TopicModel(run=str(tmp_path / "run"), **SETTINGS)
+    with client.as_current():
+        found, probabilities = model.fit_transform(documents, corpus.embeddings, client=client)
+    if kind != "array":
+        assert hasattr(found, "dask")
+        assert hasattr(probabilities, "dask")
+    assert np.asarray(found).tolist() == topics
+    assert model.get_topics() == words
+
+
+@pytest.mark.parametrize("kind", ["list", "dask", "zarr", "npy"])
+def test_any_embeddings(known, tmp_path, client, kind):
+    import dask.array as da
+
+    corpus, topics, _ = known
+    path = str(tmp_path / "vectors.zarr")
+    match kind:
+        case "list":
+            given = corpus.embeddings.tolist()
+        case "dask":
+            given = da.from_array(corpus.embeddings, chunks=(90, 20))
+        case "zarr":
+            zarr.create_array(path, data=corpus.embeddings, chunks=(37, 32))
+            given = path
+        case _:
+            given = str(tmp_path / "vectors.npy")
+            np.save(given, corpus.embeddings)
+    model = TopicModel(run=str(tmp_path / "run"), **SETTINGS)
+    with client.as_current():
+        found, _ = model.fit_transform(corpus.texts, given, client=client)
+    assert found == topics
+
+
+def test_ids_times_and_classes_are_kept(known, tmp_path):
+    corpus, topics, _ = known
+    url = write(corpus, tmp_path, "parquet")
+    source = Corpus(url, id_column="key", timestamp_column="when", class_column="kind")
+    model = TopicModel(run=str(tmp_path / "run"), **{**SETTINGS, "block_size": 400})
+    model.fit(source, corpus.embeddings)
+    assigned = pd.read_parquet(tmp_path / "run" / "assignments")
+    assert assigned.columns.tolist() == ["doc_id", "topic", "probability"]
+    assert assigned["doc_id"].tolist() == [f"doc-{i}" for i in range(400)]
+    assert assigned["topic"].tolist() == topics
+    described = pd.concat(
+        pd.read_parquet(path)
+        for path in sorted((tmp_path / "run").glob("stages/documents/*/documents/0000/*"))
+    )
+    assert described["class"].tolist() == corpus.labels.tolist()
+    assert described["timestamp"].is_monotonic_increasing
+    info = model.get_document_info().compute(scheduler="threads")
+    assert info["doc_id"].tolist() == assigned["doc_id"].tolist()
+    assert {"Topic", "Name", "Representation", "Probability"} <= set(info.columns)
+    assert model.embeddings.shape == (400, 32)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    from moto.server import ThreadedMotoServer
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    options = {"key": "k", "secret": "hunter2", "client_kwargs": {
+        "endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1"}}  # fmt: skip
+    import s3fs
+
+    s3fs.S3FileSystem(**options).call_s3("create_bucket", Bucket="bucket")
+    yield options
+    server.stop()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_from_s3_to_s3_on_workers(known, client, s3):
+    from dtopics.store import Location
+
+    corpus, topics, words = known
+    table = frame(corpus)
+    for i in range(4):
+        part = table[i * 100 : i * 100 + 100]
+        data = part.to_json(orient="records", lines=True, date_format="iso").encode()
+        Location(f"s3://bucket/in/{i}.jsonl", s3).write(data)
+    settings = {**SETTINGS, "run": "s3://bucket/run", "storage_options": s3}
+    source = Corpus("s3://bucket/in/*.jsonl", text_column="text", storage_options=s3)
+    model = TopicModel(embedding_model=HashingEmbedder(32), **settings)
+    model.fit(source, corpus.embeddings, client=client)
+    assert model.topics_.compute(scheduler="threads").tolist() == topics
+    assert model.get_topics() == words
+    again = TopicModel.load("s3://bucket/run", storage_options=s3)
+    assert again.get_topics() == words
+    run = Location("s3://bucket/run", s3)
+    everything = [path for path in run.fs.find(run.path) if path.endswith(".json")]
+    assert all(b"hunter2" not in run.fs.cat_file(path) for path in everything)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_of_many_writers_to_s3_one_wins(s3):
+    from dtopics.store import Location
+
+    file = Location("s3://bucket/race", s3)
+    won = []
+    start = threading.Barrier(6)
+
+    def write_one(i):
+        start.wait()
+        if file.create(b"%d" % i):
+            won.append(i)
+
+    threads = [threading.Thread(target=write_one, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert file.read() == b"%d" % won[0]
