@@ -20,9 +20,12 @@ def corpus():
 @contextlib.contextmanager
 def cluster_of(n_workers, threads=1, **options):
     """Give a client of a local cluster of processes, on free ports."""
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        # else Dask gives a nanny up when two kills of its worker lie 15 s apart
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"}),
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=threads,

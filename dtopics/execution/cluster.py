@@ -33,6 +33,10 @@ _SCHEDULER_ENVIRONMENT = {
 }
 
 
+#: Settings of this process while it keeps a cluster of its own. A lost worker's process is started
+#: again by its nanny; the default gives the nanny itself up when two losses lie 15 s apart.
+_CLIENT_SETTINGS = {"distributed.deploy.lost-worker-timeout": "1 day"}
+
 CONNECT_TIMEOUT = "20s"
 #: A cluster of our own that has had nothing to do for so long ends itself: its client was killed.
 ORPHANED = "30 minutes"
@@ -147,6 +151,7 @@ def local_cluster(settings: LocalSettings) -> Iterator[Any]:
     Its processes are started as commands of their own, so a script needs no
     ``if __name__ == "__main__"``.
     """
+    import dask
     from distributed import Client
     from distributed.deploy.subprocess import SubprocessCluster
 
@@ -166,7 +171,7 @@ def local_cluster(settings: LocalSettings) -> Iterator[Any]:
             },
             silence_logs=40,
         )
-    with cluster, Client(cluster) as client:
+    with dask.config.set(_CLIENT_SETTINGS), cluster, Client(cluster) as client:
         client.wait_for_workers(workers, timeout=120)
         yield client
 
