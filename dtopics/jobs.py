@@ -22,12 +22,13 @@ from dtopics.corpus import (
     reader_for,
     segment_from_table,
     segment_to_table,
+    verify_read,
     verify_sources,
 )
 from dtopics.data import Segment
 from dtopics.embedding import as_embedder
 from dtopics.embedding.given import ArrayRows, ReadRows, check_given
-from dtopics.errors import EmbeddingError, InputError, SettingError
+from dtopics.errors import EmbeddingError, InputError, RunMismatchError, SettingError
 from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
 from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transform
@@ -151,8 +152,9 @@ def _fit(
     run = Run(around.run)
     run.load()
     run.check_writable()
+    run.check_free(run.location / "assignments")
     with computing(around.client):
-        run.claim(corpus.fingerprint(), str(corpus))
+        _claim(run, corpus)
     if params["random_state"] is None:  # drawn once for a run: what is done again must be the same
         seed = run.state.setdefault("drawn_random_state", secrets.randbelow(2**32))
         seeded = {**params, "random_state": seed}
@@ -163,6 +165,7 @@ def _fit(
         recipe = replace(recipe, embedder=_settled(recipe.embedder, run, executor))
         run.begin(describe_params(params) | {"embeddings_given": embeddings is not None})
         fitted = fit(run, inputs, recipe, executor)
+        verify_read(segment, corpus.storage_options)
         assign(run, inputs, fitted, run.location / "assignments", executor)
         run.finish(fitted.version)
     return Job(run, fitted, segment)
@@ -214,11 +217,15 @@ def _transform(
         raise SettingError(message)
     if embeddings is None and hasattr(embedder, "check"):
         embedder.check()
+    if f"{out.url}/".startswith(f"{run.location.url}/"):
+        message = f"{out} lies in the run {run.location}, whose own files are there; give another"
+        raise InputError(message)
     work = Run(out / "_dtopics")
     work.load()
     work.check_writable()
+    work.check_free(out)
     with computing(around.client):
-        work.claim(corpus.fingerprint(), str(corpus))
+        _claim(work, corpus)
     around = replace(around, run=work.location, model=run.location)
     with _planned(corpus, work, block_size, around) as (segment, executor):
         with computing(around.client):
@@ -226,6 +233,7 @@ def _transform(
         embedder = _settled(embedder, work, executor)
         work.begin({"model": str(run.location)})
         transform(run, work, inputs, embedder, topics, out, executor, trust=trust)
+        verify_read(segment, corpus.storage_options)
         work.finish("")
     return work
 
@@ -238,12 +246,29 @@ def describe_params(params: Mapping[str, Any]) -> dict[str, Any]:
         return {name: describe(value) for name, value in params.items() if name not in hidden}
 
 
+def _claim(run: Run, corpus: Any) -> None:
+    """Make this the run of a corpus; of the same files that changed since, name the one."""
+    try:
+        run.claim(corpus.fingerprint(), str(corpus))
+    except RunMismatchError:
+        file = _plan_file(run)
+        if corpus.files and file.exists():
+            segment = segment_from_table(read_table(file))
+            if corpus.files == tuple(source.url for source in segment.sources):
+                verify_sources(segment, corpus.storage_options)
+        raise
+
+
+def _plan_file(run: Run) -> Location:
+    return run.location / "plan" / f"{SEGMENT}.parquet"
+
+
 @contextlib.contextmanager
 def _planned(
     corpus: Any, run: Run, block_size: int | None, around: Surroundings
 ) -> Iterator[tuple[Segment, Executor]]:
     """Give the plan, made now or before, and an executor of the size that it asks for."""
-    file = run.location / "plan" / f"{SEGMENT}.parquet"
+    file = _plan_file(run)
     planned = file.exists() and bool(run.segments)
     with computing(around.client):
         small = corpus.in_memory or corpus.estimate().bytes <= SMALL_BYTES
@@ -278,7 +303,7 @@ def _planned(
 def _plan(corpus: Any, run: Run, block_size: int | None, map_: Any) -> Segment:
     spool = run.location / "spool" / SEGMENT
     segment: Segment = corpus.plan(segment=SEGMENT, block_rows=block_size, spool=spool, map_=map_)
-    (run.location / "plan" / f"{SEGMENT}.parquet").write(table_bytes(segment_to_table(segment)))
+    _plan_file(run).write(table_bytes(segment_to_table(segment)))
     rows = {"name": SEGMENT, "n_rows": segment.n_rows, "block_rows": segment.block_rows}
     run.state["segments"] = [rows]
     run.save()

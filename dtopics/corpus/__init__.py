@@ -9,7 +9,7 @@ from __future__ import annotations
 from dtopics.corpus.base import CorpusEstimate, CorpusSummary
 from dtopics.corpus.corpus import Corpus, as_corpus
 from dtopics.corpus.plan import default_block_rows, segment_from_table, segment_to_table
-from dtopics.corpus.reader import BlockReader, reader_for, verify_sources
+from dtopics.corpus.reader import BlockReader, reader_for, verify_read, verify_sources
 
 __all__ = [
     "BlockReader",
@@ -21,5 +21,6 @@ __all__ = [
     "reader_for",
     "segment_from_table",
     "segment_to_table",
+    "verify_read",
     "verify_sources",
 ]

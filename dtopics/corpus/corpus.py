@@ -85,6 +85,12 @@ class Corpus:
         """Whether only this process holds the documents."""
         return self._source.in_memory
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The URLs of its files; none where it is a collection."""
+        sources = getattr(self._source, "sources", ())
+        return tuple(source.url for source in sources)
+
     def check(self) -> CorpusSummary:
         """Find what can be found wrong before any work: existence, columns, types.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,7 +139,41 @@ def verify_sources(segment: Segment, storage_options: Mapping[str, Any]) -> None
     RunMismatchError
         Naming the first source that changed or is gone.
     """
-    in_place = {piece.url for block in segment.blocks for piece in block.pieces}
+    for source, found in _changes(segment, storage_options, segment.sources):
+        raise RunMismatchError(
+            f"the source {source.url} {found}. Its rows no longer belong to what this run "
+            "holds: restore the file, or start a new run directory"
+        )
+
+
+def verify_read(segment: Segment, storage_options: Mapping[str, Any]) -> None:
+    """Check, when all is read, that no source was changed meanwhile.
+
+    Stages read the sources one after the other. Those in the spool were read once.
+
+    Raises
+    ------
+    RunMismatchError
+        Naming the first source that changed or is gone.
+    """
+    urls = _in_place(segment)
+    read = [source for source in segment.sources if source.url in urls]
+    for source, found in _changes(segment, storage_options, read):
+        raise RunMismatchError(
+            f"the source {source.url} {found}, while it was read: some stages hold rows of the "
+            "one and some of the other. Start a new run directory"
+        )
+
+
+def _in_place(segment: Segment) -> set[str]:
+    return {piece.url for block in segment.blocks for piece in block.pieces}
+
+
+def _changes(
+    segment: Segment, storage_options: Mapping[str, Any], sources: Sequence[Source]
+) -> Iterator[tuple[Source, str]]:
+    """Yield the sources that are not what they were when they were planned, and what they are."""
+    in_place = _in_place(segment)
 
     def complaint(source: Source) -> str | None:
         try:
@@ -152,11 +186,6 @@ def verify_sources(segment: Segment, storage_options: Mapping[str, Any]) -> None
         return f"changed: it has {size} bytes ({etag}), it had {source.size} ({source.etag})"
 
     with ThreadPoolExecutor(16) as pool:
-        for source, found in zip(
-            segment.sources, pool.map(complaint, segment.sources), strict=True
-        ):
+        for source, found in zip(sources, pool.map(complaint, sources), strict=True):
             if found is not None:
-                raise RunMismatchError(
-                    f"the source {source.url} {found}. Its rows no longer belong to what this run "
-                    "holds: restore the file, or start a new run directory"
-                )
+                yield source, found

@@ -74,7 +74,7 @@ class Run:
                 "use the version of dtopics that wrote it"
             )
             raise RunError(message)
-        self.state = state
+        self.state = {"stages": {}, **state}
         return True
 
     def save(self) -> None:
@@ -114,10 +114,28 @@ class Run:
             message = (
                 f"{self.location} is the run of another corpus ({held['described']}); "
                 f"this one is {described}. Give it a run directory of its own, or remove that one. "
-                "If the files were changed since, so are their topics: fit them anew."
+                "Other files, columns or formats make another corpus, and so do changed files."
             )
             raise RunMismatchError(message)
         self.state["corpus"] = {"fingerprint": corpus, "described": described}
+
+    def check_free(self, folder: Location) -> None:
+        """See that the assignments in `folder`, if there are any, are this run's own.
+
+        They are written over, and those of another configuration go: what somebody else left
+        under such names must not.
+
+        Raises
+        ------
+        RunMismatchError
+        """
+        parts = [name for name in folder.names() if name.startswith("part-")]
+        if parts and "assignments" not in self.state:
+            message = (
+                f"{folder} holds {parts[0]}, which this run did not write and would remove; give a "
+                "folder that is new or empty"
+            )
+            raise RunMismatchError(message)
 
     def stage(
         self, name: str, config: Mapping[str, Any], reads: Sequence[Stage | str] = ()

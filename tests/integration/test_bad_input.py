@@ -15,6 +15,7 @@ from dtopics.errors import (
     InputError,
     NotFittedError,
     RunAccessError,
+    RunError,
     RunMismatchError,
     SettingError,
 )
@@ -214,8 +215,48 @@ def test_a_source_that_changed_under_a_run(tmp_path):
     settings = {"min_topic_size": 5, "run": str(tmp_path / "run")}
     TopicModel(**settings).fit(str(file), corpus.embeddings)
     pd.DataFrame({"text": corpus.texts[::-1]}).to_parquet(file)
-    with pytest.raises(RunMismatchError):
+    with pytest.raises(RunMismatchError, match=r"the source .*x\.parquet changed"):
         TopicModel(**settings).fit(str(file), corpus.embeddings)
+
+
+def test_a_source_that_changed_while_it_was_read(tmp_path):
+    corpus = made_up(120, 2)
+    file = tmp_path / "x.parquet"
+    pd.DataFrame({"text": corpus.texts}).to_parquet(file)
+
+    class Meddles(HashingEmbedder):
+        cache_key = "meddles"
+
+        def encode(self, texts):
+            pd.DataFrame({"text": corpus.texts[::-1]}).to_parquet(file)
+            return HashingEmbedder(8).encode(texts)
+
+    model = TopicModel(min_topic_size=5, run=str(tmp_path / "run"), embedding_model=Meddles(8))
+    with pytest.raises(RunMismatchError, match=r"x\.parquet changed.* while it was read"):
+        model.fit(str(file))
+    with pytest.raises(RunError, match="not finished"):
+        TopicModel.load(str(tmp_path / "run"))
+
+
+def test_files_that_a_transform_did_not_write_are_left(tmp_path):
+    corpus = made_up(120, 2)
+    run, data = tmp_path / "run", tmp_path / "data"
+    model = TopicModel(min_topic_size=5, run=str(run)).fit(corpus.texts, corpus.embeddings)
+    data.mkdir()
+    pd.DataFrame({"text": corpus.texts[:9]}).to_parquet(data / "part-0000-000000.parquet")
+
+    def contents():
+        files = (path for path in tmp_path.rglob("*") if path.is_file())
+        return {path: path.read_bytes() for path in files if path.name != "run.json"}
+
+    before = contents()
+    for out in (data, run, run / "assignments"):
+        with pytest.raises((InputError, RunMismatchError), match=r"did not write|lies in the run"):
+            model.transform(str(data), corpus.embeddings[:9], out=str(out))
+    assert contents() == before
+    out = str(tmp_path / "out")
+    first = model.transform(corpus.texts[:9], corpus.embeddings[:9], out=out)
+    assert model.transform(corpus.texts[:9], corpus.embeddings[:9], out=out)[0] == first[0]
 
 
 def test_a_broken_second_fit_leaves_the_first(tmp_path):
