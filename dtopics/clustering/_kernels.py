@@ -165,3 +165,103 @@ def nearest_centroid(X: Floats, centroids: Floats, labels: Ints) -> None:
             if distance < least:
                 least, nearest = distance, k
         labels[row] = nearest
+
+
+@jit()
+def condense(
+    one: Ints, other: Ints, weight: Floats, min_cluster_size: int
+) -> tuple[Ints, Floats, Ints, Floats, Longs]:
+    """Condense the dendrogram of a spanning tree, without making it.
+
+    Edges join components from the bottom up. A component of fewer than `min_cluster_size` points
+    is a ring of points; a larger one stands for a node. Where two nodes meet, they get a parent;
+    where a ring meets a node, its points fall out of that node. Edges of weight zero join before
+    there are nodes, so that identical points are never parted.
+
+    Parameters
+    ----------
+    one, other, weight
+        The edges, lightest first.
+
+    Returns
+    -------
+    point_node, point_lambda, parent, birth, size
+        As `CondensedTree` has them; no node where there are too few points.
+    """
+    n = one.shape[0] + 1
+    # A root holds minus its component's size; the others point towards it.
+    above = np.full(n, -1, np.int32)
+    ring, node_of = np.arange(n).astype(np.int32), np.full(n, -1, np.int32)
+    point_node, point_lambda = np.full(n, -1, np.int32), np.zeros(n)
+    room = 2 * (n // min_cluster_size) + 2
+    parent, birth = np.full(room, -1, np.int32), np.zeros(room)
+    size, n_nodes, n_same = np.zeros(room, np.int64), 0, 0
+    while n_same < n - 1 and weight[n_same] == 0.0:
+        large, small = _by_size(above, one[n_same], other[n_same])
+        ring[large], ring[small] = ring[small], ring[large]
+        above[large], above[small] = above[large] + above[small], large
+        n_same += 1
+    for i in range(n):
+        if above[i] <= -min_cluster_size:
+            node_of[i], n_nodes = n_nodes, n_nodes + 1
+            _fall_out(ring, point_node, point_lambda, i, node_of[i], np.inf)
+    for edge in range(n_same, n - 1):
+        large, small = _by_size(above, one[edge], other[edge])
+        together, density = above[large] + above[small], 1.0 / weight[edge]
+        if above[small] <= -min_cluster_size:
+            for root in (large, small):
+                node = node_of[root]
+                parent[node], birth[node], size[node] = n_nodes, density, -above[root]
+            node_of[large], n_nodes = n_nodes, n_nodes + 1
+        elif above[large] <= -min_cluster_size:
+            _fall_out(ring, point_node, point_lambda, small, node_of[large], density)
+        else:
+            ring[large], ring[small] = ring[small], ring[large]
+            if together <= -min_cluster_size:
+                node_of[large], n_nodes = n_nodes, n_nodes + 1
+                _fall_out(ring, point_node, point_lambda, large, node_of[large], density)
+        above[large], above[small] = together, large
+    if n_nodes > 0:
+        size[n_nodes - 1] = n
+    # Children were made before their parents.
+    for i in range(n):
+        point_node[i] = n_nodes - 1 - point_node[i] if n_nodes > 0 else -1
+    for node in range(n_nodes):
+        parent[node] = n_nodes - 1 - parent[node] if parent[node] >= 0 else -1
+    return (
+        point_node,
+        point_lambda,
+        parent[:n_nodes][::-1].copy(),
+        birth[:n_nodes][::-1].copy(),
+        size[:n_nodes][::-1].copy(),
+    )
+
+
+@jit()
+def _by_size(above: Ints, one: int, other: int) -> tuple[int, int]:
+    """Return the roots of two points, that of the larger component first."""
+    a, b = _root(above, one), _root(above, other)
+    return (a, b) if above[a] <= above[b] else (b, a)
+
+
+@jit()
+def _root(above: Ints, i: int) -> int:
+    """Return the root of a component, halving the path to it."""
+    while above[i] >= 0:
+        if above[above[i]] >= 0:
+            above[i] = above[above[i]]
+        i = above[i]
+    return i
+
+
+@jit()
+def _fall_out(
+    ring: Ints, point_node: Ints, point_lambda: Floats, first: int, node: int, density: float
+) -> None:
+    """Let the points of a ring fall out of a node."""
+    i = first
+    while True:
+        point_node[i], point_lambda[i] = node, density
+        i = ring[i]
+        if i == first:
+            break

@@ -92,7 +92,7 @@ class HDBSCANClusterer:
         }
 
     def fit(self, X: ArrayLike) -> HDBSCANModel:
-        """Cluster the points.
+        """Cluster the points in this process.
 
         Parameters
         ----------
@@ -108,14 +108,17 @@ class HDBSCANClusterer:
         InputError
             `X` is not two-dimensional or has NaN or infinity.
         """
+        from dtopics.clustering.spanning.memory import spanning_tree
+
         points = as_points(X)
         size = int(self.min_cluster_size)
         min_samples = int(self.min_samples or size)
         if len(points) < max(size, MIN_POINTS):
             tree, core = CondensedTree.without_clusters(len(points)), np.zeros(len(points))
         else:
-            tree = _condensed_tree(points, size, min_samples)
-            core = _core_distances(points, min_samples)
+            spanned = spanning_tree(points, min_samples=min_samples)
+            tree = CondensedTree.of_edges(spanned.one, spanned.other, spanned.weight, size)
+            core = spanned.core_to_join
         return HDBSCANModel(size, min_samples, self.selection, points, core, tree)
 
 
@@ -442,24 +445,3 @@ def from_foreign(estimator: Any) -> HDBSCANClusterer | None:
 
 def _plain(selection: Selection) -> dict[str, Any]:
     return asdict(selection)
-
-
-def _condensed_tree(points: NDArray[Any], size: int, min_samples: int) -> CondensedTree:
-    import hdbscan
-
-    fitted = hdbscan.HDBSCAN(
-        min_cluster_size=size,
-        min_samples=min_samples,
-        approx_min_span_tree=False,
-        core_dist_n_jobs=1,
-    ).fit(points.astype(np.float64))
-    return CondensedTree.from_rows(fitted.condensed_tree_.to_numpy(), len(points))
-
-
-def _core_distances(points: NDArray[Any], min_samples: int) -> NDArray[np.float64]:
-    from scipy.spatial import cKDTree
-
-    k = min(min_samples, len(points))
-    exact = points.astype(np.float64)
-    distances, _ = cKDTree(exact).query(exact, k=[k])
-    return np.ascontiguousarray(distances[:, 0])

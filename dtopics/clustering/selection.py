@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,32 +59,21 @@ class CondensedTree:
         )
 
     @classmethod
-    def from_rows(cls, rows: NDArray[Any], n_points: int) -> CondensedTree:
-        """Return the tree of hdbscan's structured array.
+    def of_edges(
+        cls,
+        one: NDArray[np.int32],
+        other: NDArray[np.int32],
+        weight: NDArray[np.float64],
+        min_cluster_size: int,
+    ) -> CondensedTree:
+        """Return the tree of a spanning tree's edges, lightest first.
 
-        A split at distance zero parts identical points by the order of ties alone, so it is not
-        made: its nodes are folded into the one they part from.
+        A split at distance zero would part identical points by the order of ties alone: none is
+        made.
         """
-        is_node = rows["child"] >= n_points
-        nodes, points = rows[is_node], rows[~is_node]
-        n_nodes = len(nodes) + 1
-        parent = np.full(n_nodes, -1, np.int64)
-        birth, size = np.zeros(n_nodes), np.full(n_nodes, n_points, np.int64)
-        child = nodes["child"] - n_points
-        parent[child] = nodes["parent"] - n_points
-        birth[child], size[child] = nodes["lambda_val"], nodes["child_size"]
+        from dtopics.clustering import _kernels
 
-        kept = np.isfinite(birth)
-        number = np.cumsum(kept) - 1
-        for node in np.flatnonzero(~kept):
-            number[node] = number[parent[node]]
-        point_node = np.empty(n_points, np.int32)
-        point_lambda = np.empty(n_points)
-        point_node[points["child"]] = number[points["parent"] - n_points]
-        point_lambda[points["child"]] = points["lambda_val"]
-        new_parent = number[parent[kept]].astype(np.int32)
-        new_parent[0] = -1
-        return cls(point_node, point_lambda, new_parent, birth[kept], size[kept])
+        return cls(*_kernels.condense(one, other, weight, min_cluster_size))
 
     @property
     def n_nodes(self) -> int:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.datasets import make_blobs
 
 from dtopics.clustering import as_clusterer, load_model
+from dtopics.clustering.selection import CondensedTree
 from dtopics.errors import InputError, RunError
 
 
@@ -30,6 +31,30 @@ def stored(arrays):
         back[name] = np.load(file, allow_pickle=False)
         back[name].flags.writeable = False
     return back
+
+
+def tree_of_rows(rows, n_points):
+    """Return hdbscan's structured array as our tree; splits at distance zero are folded."""
+    is_node = rows["child"] >= n_points
+    nodes, points = rows[is_node], rows[~is_node]
+    n_nodes = len(nodes) + 1
+    parent = np.full(n_nodes, -1, np.int64)
+    birth, size = np.zeros(n_nodes), np.full(n_nodes, n_points, np.int64)
+    child = nodes["child"] - n_points
+    parent[child] = nodes["parent"] - n_points
+    birth[child], size[child] = nodes["lambda_val"], nodes["child_size"]
+
+    kept = np.isfinite(birth)
+    number = np.cumsum(kept) - 1
+    for node in np.flatnonzero(~kept):
+        number[node] = number[parent[node]]
+    point_node = np.empty(n_points, np.int32)
+    point_lambda = np.empty(n_points)
+    point_node[points["child"]] = number[points["parent"] - n_points]
+    point_lambda[points["child"]] = points["lambda_val"]
+    new_parent = number[parent[kept]].astype(np.int32)
+    new_parent[0] = -1
+    return CondensedTree(point_node, point_lambda, new_parent, birth[kept], size[kept])
 
 
 def same_labels(found, expected):
