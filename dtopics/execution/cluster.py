@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dtopics.errors import ClusterError
+from dtopics.errors import ClusterError, SettingError
 from dtopics.execution.dask_executor import DaskExecutor
 from dtopics.execution.executor import Executor, InProcessExecutor
 from dtopics.execution.progress import Progress
@@ -25,10 +26,12 @@ COMPARED = (
 )  # fmt: skip
 
 #: Settings of a cluster of our own. A global fit may hold the GIL for minutes, which a scheduler
-#: takes for a dead worker; and a lost worker must not condemn the tasks that merely waited on it.
+#: takes for a dead worker. A task that loses its worker so often goes back to the executor, which
+#: tries it again: a lost worker must not condemn those that merely waited on it, and a task that
+#: ends every worker must not go on for ever.
 _SCHEDULER_ENVIRONMENT = {
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2 hours",
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1000",
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
     "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "1 hour",
 }
 
@@ -54,11 +57,31 @@ class LocalSettings:
         Tasks that a process does at a time.
     memory_limit : str
         Of each process, as Dask writes it (``"2GiB"``), or ``"auto"``.
+
+    Raises
+    ------
+    SettingError
+        Where no cluster has such a size: its processes would end, and be started, for ever.
     """
 
     workers: int | None = None
     threads: int = 1
     memory_limit: str = "auto"
+
+    def __post_init__(self) -> None:
+        from dask.utils import parse_bytes
+
+        for name, size in (("workers", self.workers), ("threads", self.threads)):
+            if size is not None and size < 1:
+                message = f"{name} must be at least 1, not {size}"
+                raise SettingError(message)
+        try:
+            fits = self.memory_limit == "auto" or parse_bytes(self.memory_limit) > 0
+        except ValueError:
+            fits = False
+        if not fits:
+            message = f"memory_limit must be 'auto' or such as '2GiB', not {self.memory_limit!r}"
+            raise SettingError(message)
 
 
 @contextlib.contextmanager
@@ -92,9 +115,14 @@ def executor_for(
     ------
     ClusterError
         Where the scheduler cannot be reached, has no workers, or workers cannot serve.
+    SettingError
+        Where `client` is none.
     """
     if client is None and local is None:
         client = current_client() or os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if not (client is None or isinstance(client, str) or hasattr(client, "scheduler_info")):
+        message = f"client is a {type(client).__name__}; expected a Dask Client or an address"
+        raise SettingError(message)
     in_memory = "memory" in {run.protocol, (model or run).protocol}
     if client is None and (in_memory or (n_blocks <= 2 and local is None)):
         yield InProcessExecutor(progress)
@@ -118,8 +146,6 @@ def executor_for(
 
 def current_client() -> Any:
     """Return the process's current Dask client, or None."""
-    import sys
-
     if "distributed" not in sys.modules:
         return None
     from distributed import default_client
@@ -159,7 +185,7 @@ def local_cluster(settings: LocalSettings) -> Iterator[Any]:
     options: dict[str, Any] = {"death_timeout": 60}
     if settings.memory_limit != "auto":
         options["memory_limit"] = settings.memory_limit
-    with _environment(_SCHEDULER_ENVIRONMENT):
+    with _environment():
         cluster = SubprocessCluster(
             n_workers=workers,
             threads_per_worker=settings.threads,
@@ -172,7 +198,11 @@ def local_cluster(settings: LocalSettings) -> Iterator[Any]:
             silence_logs=40,
         )
     with dask.config.set(_CLIENT_SETTINGS), cluster, Client(cluster) as client:
-        client.wait_for_workers(workers, timeout=120)
+        try:
+            client.wait_for_workers(workers, timeout=120)
+        except TimeoutError as error:
+            message = f"of {workers} processes on this machine, some did not start: {error}"
+            raise ClusterError(message) from error
         yield client
 
 
@@ -225,12 +255,20 @@ def _check_sight(client: Any, run: Location) -> None:
 
 
 @contextlib.contextmanager
-def _environment(extra: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that are not set, for the processes that are started inside the ``with``."""
-    added = {name: value for name, value in extra.items() if name not in os.environ}
-    os.environ.update(added)
+def _environment() -> Iterator[None]:
+    """Set variables for the processes that are started inside the ``with``.
+
+    They import what this process can: a module beside the user's script, say.
+    """
+    chosen = {name: os.environ.get(name, value) for name, value in _SCHEDULER_ENVIRONMENT.items()}
+    chosen["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    before = {name: os.environ.get(name) for name in chosen}
+    os.environ.update(chosen)
     try:
         yield
     finally:
-        for name in added:
-            del os.environ[name]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -25,6 +25,7 @@ from dtopics.execution.progress import Progress, SilentProgress
 from dtopics.execution.steps import (
     GlobalStep,
     Packed,
+    Refusal,
     do_packed_block,
     do_packed_call,
     do_packed_whole,
@@ -198,6 +199,12 @@ class DaskExecutor:
                 raise error
             future = None
         assert error is not None
+        if type(error).__name__ == "KilledWorker":
+            message = (
+                f"the workers that did this ended each time, mostly for want of memory ({error}); "
+                "give them more, or fewer at a time. What is finished is kept: run the same again"
+            )
+            raise ClusterError(message) from error
         raise error
 
     def _submit(
@@ -227,7 +234,7 @@ def _error(future: Any) -> BaseException | None:
     from distributed import CancelledError
 
     try:
-        future.result()
+        found = future.result()
     except CancelledError as error:
         message = (
             f"the Dask scheduler was lost ({error}); what is finished is kept: run the same "
@@ -236,4 +243,4 @@ def _error(future: Any) -> BaseException | None:
         raise ClusterError(message) from error
     except Exception as error:  # noqa: BLE001 (counted, retried or reported by the caller)
         return error
-    return None
+    return found.error if isinstance(found, Refusal) else None

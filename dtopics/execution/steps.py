@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import cloudpickle
 
 from dtopics.data import Block, Receipt
+from dtopics.errors import DTopicsError
 from dtopics.execution.cache import cached
 from dtopics.execution.threads import available_cores, numeric_threads
 from dtopics.protocols import BlockStep
@@ -113,17 +114,36 @@ def do_whole(step: GlobalStep, stage: Stage) -> Receipt:
     return stage.write_whole(result, time.perf_counter() - started)
 
 
-def do_packed_block(step: Packed, stage: Stage, block: Block, width: int) -> Receipt:
+@dataclass(frozen=True)
+class Refusal:
+    """What dtopics itself raised in a task, as its result.
+
+    Dask would write the traceback of an exception into the worker's log, and so beside the message.
+    """
+
+    error: DTopicsError
+
+
+def do_packed_block(step: Packed, stage: Stage, block: Block, width: int) -> Receipt | Refusal:
     """Do one block on a worker."""
-    return do_block(step.unpack(), stage, block, width)
+    try:
+        return do_block(step.unpack(), stage, block, width)
+    except DTopicsError as error:
+        return Refusal(error)
 
 
-def do_packed_whole(step: Packed, stage: Stage) -> Receipt:
+def do_packed_whole(step: Packed, stage: Stage) -> Receipt | Refusal:
     """Do a global step on a worker."""
-    return do_whole(step.unpack(), stage)
+    try:
+        return do_whole(step.unpack(), stage)
+    except DTopicsError as error:
+        return Refusal(error)
 
 
 def do_packed_call(function: Packed, item: Any) -> Any:
     """Call a function on a worker."""
     call: Callable[[Any], Any] = function.unpack()
-    return call(item)
+    try:
+        return call(item)
+    except DTopicsError as error:
+        return Refusal(error)

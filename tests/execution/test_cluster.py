@@ -1,14 +1,16 @@
+import os
 import subprocess
 import sys
 
 import pytest
 from conftest import cluster_of
 
-from dtopics.errors import ClusterError
+from dtopics.data import Block
+from dtopics.errors import BlockError, ClusterError, SettingError
 from dtopics.execution import InProcessExecutor, SilentProgress
-from dtopics.execution.cluster import check_workers, executor_for
+from dtopics.execution.cluster import LocalSettings, check_workers, executor_for, local_cluster
 from dtopics.execution.dask_executor import DaskExecutor
-from dtopics.store import Location
+from dtopics.store import Location, Stage
 
 
 def chosen(client, run, n_blocks):
@@ -53,6 +55,43 @@ def test_workers_that_do_not_see_the_run(client, tmp_path, monkeypatch):
     monkeypatch.setattr(Location, "create", lambda self, data: True)
     with pytest.raises(ClusterError, match="2 workers cannot see"):
         check_workers(client, Location(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("size", "match"),
+    [
+        ({"workers": 0}, "workers"),
+        ({"workers": -1}, "workers"),
+        ({"threads": 0}, "threads"),
+        ({"memory_limit": "lots"}, "lots"),
+        ({"memory_limit": "0.5"}, "memory_limit"),
+    ],
+)
+def test_sizes_that_no_cluster_has(size, match):
+    with pytest.raises(SettingError, match=match):
+        LocalSettings(**size)
+    assert LocalSettings(2, 1, "500 MB").workers == 2
+
+
+def test_a_client_that_is_none(tmp_path):
+    with pytest.raises(SettingError, match="client is a int"):
+        chosen(5, Location(str(tmp_path)), 9)
+
+
+class EndsItsWorker:
+    def __call__(self, stage_or_block):
+        os._exit(1)
+
+
+def test_a_step_that_ends_every_worker_is_given_up(tmp_path):
+    """In a cluster of our own, whose own patience would let it go on for hours."""
+    stage = Stage("x", "f", Location(str(tmp_path / "x")), (("0000", 1, 1),))
+    with local_cluster(LocalSettings(1)) as client:
+        executor = DaskExecutor(lambda: client, Location(str(tmp_path / "foreign")))
+        with pytest.raises(BlockError, match=r"0000/000000: KilledWorker"):
+            executor.map_blocks(stage, EndsItsWorker(), [Block("0000", 0, 0, 1)])
+        with pytest.raises(ClusterError, match="want of memory"):
+            executor.run(stage, EndsItsWorker())
 
 
 def first_on_the_path(folder):

@@ -80,6 +80,8 @@ def test_what_dtopics_itself_says_is_not_tried_again(client, tmp_path):
     with pytest.raises(SettingError, match="block 7"):
         executor(client, tmp_path).map_blocks(stage, Fails(str(calls), SettingError), blocks[7:8])
     assert len(list(calls.iterdir())) == 1
+    logged = [line for lines in client.get_worker_logs().values() for _, line in lines]
+    assert not any("SettingError" in line for line in logged)
 
 
 def test_a_block_that_kills_its_worker_is_named(tmp_path):
