@@ -298,8 +298,13 @@ def settings(options: dict[str, Any]) -> dict[str, Any]:
             params[name] = value
         elif name in STRATEGY_FLAGS:
             section, parameter = STRATEGY_FLAGS[name]
-            params.setdefault(section, {})[parameter] = value
-    if "n_gram_range" in params:
+            if params.get(section) is None:
+                params[section] = {}
+            if not isinstance(params[section], dict):
+                message = f"{section} is {params[section]!r}; expected its parameters, as a mapping"
+                raise SettingError(message)
+            params[section][parameter] = value
+    if isinstance(params.get("n_gram_range"), list):
         params["n_gram_range"] = tuple(params["n_gram_range"])
     if str(params.get("nr_topics", "")).isdigit():
         params["nr_topics"] = int(params["nr_topics"])
@@ -313,10 +318,13 @@ def _read_config(path: str | None, names: set[str]) -> dict[str, Any]:
         return {}
     try:
         params = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         message = f"{path} is not YAML that dtopics reads: {error}"
         raise SettingError(message) from error
-    unknown = sorted(set(params) - names) if isinstance(params, dict) else ["(no mapping)"]
+    if not isinstance(params, dict):
+        message = f"{path} holds a {type(params).__name__}; expected settings, as a mapping"
+        raise SettingError(message)
+    unknown = sorted(map(str, set(params) - names))
     if unknown:
         message = f"{path} has unknown settings: {', '.join(unknown)}; known: {sorted(names)}"
         raise SettingError(message)
@@ -334,7 +342,7 @@ def _with_strategies(params: dict[str, Any]) -> dict[str, Any]:
     vectorizer = params.get("vectorizer_model")
     if isinstance(vectorizer, dict):
         given = vectorizer.get("ngram_range", params.get("n_gram_range", (1, 1)))
-        vectorizer["ngram_range"] = tuple(given)
+        vectorizer["ngram_range"] = tuple(given) if isinstance(given, list) else given
     clusterer = params.get("hdbscan_model")
     if isinstance(clusterer, dict):
         clusterer.setdefault("min_cluster_size", params.get("min_topic_size", 10))

@@ -98,6 +98,9 @@ def make_recipe(params: Mapping[str, Any], *, embedded: bool, targets: bool) -> 
         Where a parameter has a value that means nothing.
     """
     _check_numbers(params)
+    if not isinstance(params["language"], str):
+        message = f"language must be a name such as 'english', not {params['language']!r}"
+        raise SettingError(message)
     seed = params["random_state"]
     min_topic_size = params["min_topic_size"]
     embedder = None
@@ -446,7 +449,7 @@ def _check_numbers(params: Mapping[str, Any]) -> None:
             raise SettingError(message)
     nr_topics = params["nr_topics"]
     number = isinstance(nr_topics, int) and not isinstance(nr_topics, bool) and nr_topics >= 1
-    if nr_topics not in {None, "auto"} and not number:
+    if not (nr_topics is None or number or (isinstance(nr_topics, str) and nr_topics == "auto")):
         message = f"nr_topics must be None, 'auto' or a positive integer, not {nr_topics!r}"
         raise SettingError(message)
     block_size = params["block_size"]

@@ -250,6 +250,9 @@ def as_ctfidf(ctfidf_model: Any = None) -> ClassTfidfTransformer:
             "BERTopic's), not its class"
         )
     read = ClassTfidfTransformer(**{name: getattr(ctfidf_model, name) for name in names})
+    for name in ("bm25_weighting", "reduce_frequent_words"):
+        if not isinstance(getattr(read, name), bool | np.bool_):
+            raise SettingError(f"{name}={getattr(read, name)!r}; expected True or False")
     if isinstance(read.seed_words, str):
         raise SettingError(f"seed_words={read.seed_words!r}; expected a list of words")
     if not np.isfinite(read.seed_multiplier) or read.seed_multiplier < 0:

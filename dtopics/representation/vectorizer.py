@@ -224,6 +224,10 @@ def _check_count_vectorizer(vectorizer: Any) -> None:
             f"vectorizer_model has analyzer={analyzer!r}; expected 'word', 'char', 'char_wb' "
             "or a function from a text to its terms"
         )
+    for name in ("tokenizer", "preprocessor"):
+        value = getattr(vectorizer, name)
+        if not (value is None or callable(value)):
+            raise SettingError(f"vectorizer_model has {name}={value!r}; expected a function")
     _n_gram_range(vectorizer.ngram_range)
 
 

@@ -11,6 +11,8 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import os
+import re
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
@@ -85,7 +87,7 @@ def describe(value: Any) -> Any:  # noqa: PLR0911 (one line per kind of value)
         return {**describe(type(value)), "params": describe(fields)}
     if callable(value) and hasattr(value, "__qualname__"):
         return _describe_function(value)
-    return _describe_unknown(value)
+    return _describe_other(value)
 
 
 @functools.cache
@@ -123,7 +125,13 @@ def _key(item: tuple[Any, Any]) -> str:
 
 
 def _import_path(value: Any) -> str:
-    return f"{value.__module__}:{value.__qualname__}"
+    return f"{_module(value)}:{value.__qualname__}"
+
+
+def _module(value: Any) -> str:
+    """Return where a class or callable was made; methods of builtin types do not say it."""
+    owner = getattr(value, "__objclass__", None)
+    return str(getattr(value, "__module__", None) or getattr(owner, "__module__", "builtins"))
 
 
 def _describe_function(function: Any) -> dict[str, Any]:
@@ -131,7 +139,7 @@ def _describe_function(function: Any) -> dict[str, Any]:
     described: dict[str, Any] = {"callable": _import_path(function)}
     if owner is not None and not inspect.ismodule(owner):
         described["self"] = describe(owner)
-    version = package_version(str(function.__module__))
+    version = package_version(_module(function))
     if version is not None and "<" not in function.__qualname__:
         return {**described, "version": version}
     code = getattr(function, "__code__", None)
@@ -190,7 +198,11 @@ def _describe_code(code: CodeType) -> list[Any]:
     return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
 
 
-def _describe_unknown(value: Any) -> dict[str, Any]:
+def _describe_other(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, re.Pattern):
+        return {"pattern": value.pattern, "flags": value.flags}
     warnings.warn(
         f"{type(value).__name__} objects cannot be described, so what depends on this one is "
         "computed again in every run; give it a `cache_key` attribute to have it reused",

@@ -50,6 +50,8 @@ def nothing_was_done(path):
         ({"random_state": -1}, "random_state"),
         ({"block_size": 0}, "block_size"),
         ({"min_df_scope": "word"}, "min_df_scope"),
+        ({"nr_topics": [3]}, "nr_topics"),
+        ({"language": None}, "language"),
         ({"n_gram_range": (2, 1)}, "n_gram_range"),
         ({"vectorizer_model": "english"}, "vectorizer_model"),
         ({"hdbscan_model": object()}, "hdbscan_model"),

@@ -10,7 +10,7 @@ import pytest
 import zarr
 from click.testing import CliRunner
 
-from dtopics.cli import cli
+from dtopics.cli import cli, settings
 from dtopics.testing import made_up
 
 
@@ -143,13 +143,40 @@ def test_what_cannot_work_is_said_with_exit_code_two(words, said, tmp_path, monk
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("text", ["min_topic_sice: 3", "- a", "a: !!python/object:os.system x"])
+@pytest.mark.parametrize(
+    "text",
+    [b"min_topic_sice: 3", b"- a", b"3", b"1: 2", b"a: !!python/object:os.system x", b"\xff\xfe"],
+)
 def test_a_configuration_that_is_none(folder, text):
-    (folder / "bad.yaml").write_text(text)
+    (folder / "bad.yaml").write_bytes(text)
     words = ["fit", folder / "x.parquet", "--run", "r", "--config", folder / "bad.yaml"]
     result = invoke(*words)
     assert result.exit_code == 2
     assert "bad.yaml" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("n_gram_range: 3", "n_gram_range=3"),
+        ("vectorizer_model: {ngram_range: 2}", "n_gram_range=2"),
+        ("umap_model: 5", "umap_model is 5"),
+        ("nr_topics: [1]", "nr_topics"),
+    ],
+)
+def test_values_of_a_configuration_that_mean_nothing(folder, text, said):
+    (folder / "bad.yaml").write_text(text)
+    result = invoke("fit", folder / "x.parquet", "--run", folder / "none", "--n-neighbors", 9,
+                    "--config", folder / "bad.yaml", "--text-column", "body")  # fmt: skip
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+    assert not (folder / "none").exists()
+
+
+def test_an_empty_section_of_a_configuration_takes_flags(folder):
+    (folder / "empty.yaml").write_text("umap_model:\n")
+    found = settings({"config": str(folder / "empty.yaml"), "n_neighbors": 9})
+    assert found["umap_model"].n_neighbors == 9
 
 
 def test_help_is_quick_and_has_examples():

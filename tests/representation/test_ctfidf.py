@@ -77,6 +77,7 @@ def test_transformer_is_the_function_with_scikit_learns_habits():
 
 
 @pytest.mark.parametrize("model", [3, ClassTfidfTransformer, ClassTfidfTransformer(seed_words="ab"),
+                                   ClassTfidfTransformer(bm25_weighting="maybe"),
                                    ClassTfidfTransformer(seed_multiplier=-1)])  # fmt: skip
 def test_models_that_mean_nothing(model):
     with pytest.raises(SettingError, match="expected"):

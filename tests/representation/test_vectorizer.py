@@ -155,6 +155,8 @@ def test_descriptions_are_json():
         (3, "build_analyzer"),
         (CountVectorizer(input="filename"), "content"),
         (CountVectorizer(analyzer="letters"), "char_wb"),
+        (CountVectorizer(tokenizer="split"), "tokenizer='split'; expected a function"),
+        (CountVectorizer(preprocessor=3), "preprocessor=3"),
         (CountVectorizer(ngram_range=(2, 1)), "n_gram_range"),
         (CountVectorizer(ngram_range=(0, 1)), "n_gram_range"),
         (CountVectorizer(min_df=0), "min_df"),

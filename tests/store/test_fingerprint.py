@@ -1,6 +1,9 @@
 import functools
+import re
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,6 +111,18 @@ def test_a_function_of_a_package_is_its_path_and_version():
 
 def test_a_function_of_a_script_is_its_code():
     assert "code" in describe(module_level)
+
+
+def test_methods_of_builtin_types_patterns_and_paths_are_described():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert describe(str.split) == {"callable": "builtins:str.split", "builtin": True}
+        assert describe(str.split) != describe(str.lower)
+        words = describe(re.compile(r"\w+").findall)
+        assert words == describe(re.compile(r"\w+").findall)
+        assert words != describe(re.compile(r"\w").findall)
+        assert words != describe(re.compile(r"\w+", re.ASCII).findall)
+        assert describe(Path("a") / "b") == "a/b"
 
 
 def test_cache_key_speaks_for_an_object():
