@@ -126,11 +126,17 @@ def check_given(
     """
     if isinstance(embeddings, str) or hasattr(embeddings, "__fspath__"):
         embeddings = ReadRows(str(embeddings), storage_options or {}).open()
-    elif not hasattr(embeddings, "shape"):
+    elif not isinstance(getattr(embeddings, "dtype", None), np.dtype):
         embeddings = _as_array(embeddings)
+    elif hasattr(embeddings, "tocsr"):
+        message = "embeddings are a sparse matrix; expected a dense one, from TruncatedSVD say"
+        raise EmbeddingError(message)
     shape = tuple(embeddings.shape)
     if len(shape) != 2 or shape[1] < 1:
         message = f"embeddings have shape {shape}; expected ({n_rows}, n_features)"
+        raise EmbeddingError(message)
+    if np.isnan(shape[0]):
+        message = "the Dask array of embeddings does not know its length; compute_chunk_sizes() it"
         raise EmbeddingError(message)
     if shape[0] != n_rows:
         message = f"there are {shape[0]:,} embeddings for {n_rows:,} documents; expected one each"
@@ -149,8 +155,12 @@ def check_given(
 
 
 def _as_array(rows: Any) -> NDArray[Any]:
+    if hasattr(rows, "dask"):
+        message = f"embeddings are a Dask {type(rows).__name__}; expected a Dask array"
+        raise EmbeddingError(message)
     try:
         return np.asarray(rows)
-    except ValueError as error:
-        message = f"embeddings are no array, their rows differ in length: {error}"
+    except (ValueError, TypeError, RuntimeError) as error:
+        kind = type(rows).__name__
+        message = f"embeddings are a {kind} that is no array; do its rows differ?: {error}"
         raise EmbeddingError(message) from error

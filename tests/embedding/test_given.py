@@ -3,9 +3,12 @@
 import pickle
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
+from scipy import sparse
 
 from dtopics.embedding.given import ArrayRows, ReadRows, check_given
 from dtopics.errors import EmbeddingError
@@ -63,6 +66,13 @@ def test_what_is_found(unit, tmp_path, form):
     assert check_given(form(unit * 3, tmp_path / "long"), ROWS).dtype == "float32"
 
 
+def test_what_becomes_an_array_is_taken(unit):
+    torch = pytest.importorskip("torch")
+    for given in (pd.DataFrame(unit), torch.tensor(unit), unit.tolist()):
+        info = check_given(given, ROWS)
+        assert (info.n_rows, info.dtype) == (ROWS, "float16")
+
+
 @pytest.mark.parametrize("form", [as_npy, as_zarr_2, as_zarr_3, as_zarr_in_memory])
 def test_rows_are_read_where_they_are(unit, tmp_path, form):
     rows = pickle.loads(pickle.dumps(ReadRows(str(form(unit, tmp_path)))))
@@ -106,13 +116,17 @@ def test_the_rule_of_the_dtype(unit):
         (np.zeros((40, 2, 2)), r"have shape \(40, 2, 2\)"),
         (np.zeros((40, 0)), r"have shape \(40, 0\)"),
         ([], r"have shape \(0,\)"),
-        ([[1.0, 2.0]] * 39 + [[1.0]], "rows differ in length"),
+        ([[1.0, 2.0]] * 39 + [[1.0]], "do its rows differ"),
         ([["a", "b"]] * 40, "of type <U1; expected numbers"),
         (np.full((40, 2), None), "of type object; expected numbers"),
         (np.ones((40, 2), complex), "of type complex128"),
         (np.ones((40, 2), bool), "of type bool"),
+        (sparse.eye_array(40, 2, format="csr"), "sparse matrix"),
+        (da.ones((40, 2))[da.ones(40) > 0], "does not know its length"),
+        (dd.from_pandas(pd.DataFrame(np.ones((40, 2))), npartitions=2), "Dask DataFrame"),
+        ({"a": 1}, r"shape \(\)"),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_what_are_no_embeddings(given, message):
     with pytest.raises(EmbeddingError, match=message):
