@@ -190,6 +190,8 @@ def _urls(source: list[Any] | tuple[Any, ...]) -> list[str]:
         if not isinstance(url, str | Path):
             kind = type(url).__name__
             raise CorpusError(f"item {position} is a {kind}; expected URLs as strings or paths")
+        if not str(url).strip():
+            raise CorpusError(f"item {position} of the URLs is empty; expected a path or a URL")
     return [str(url) for url in source]
 
 

@@ -62,7 +62,14 @@ class Csv(LineFormat):
 
     def fields(self, location: Location) -> Fields:
         """Return the names in the first line; every value is a string."""
-        return dict.fromkeys(self.header(location)[0], pa.string())
+        names = self.header(location)[0]
+        other = next((sign for sign in ";\t|," if sign in names[0]), "") if len(names) == 1 else ""
+        if other:
+            raise CorpusError(
+                f"the first line of {location.url} is one name with {other!r} in it, so columns "
+                f"seem to be divided by that; expected {self.delimiter!r} (format='tsv' has tabs)"
+            )
+        return dict.fromkeys(names, pa.string())
 
     def parse(self, lines: Sequence[bytes], header: tuple[str, ...]) -> Rows:
         """Return one row for each line; raises RowFault."""

@@ -69,8 +69,13 @@ def find_sources(
     for url in urls:
         try:
             found.extend(_expand(Location(url, storage_options), format_))
+        except (CorpusError, RunAccessError):
+            raise
         except PermissionError as error:
             raise CorpusError(f"not allowed to read {url}: {error}") from error
+        except Exception as error:  # without credentials, say: each store has errors of its own
+            kind = type(error).__name__
+            raise CorpusError(f"cannot look for {url}: {kind}: {_line(error)}") from error
     infos = dict(found)
     names = {format_} if format_ else {_known_format(url) for url in infos}
     if len(names) > 1:

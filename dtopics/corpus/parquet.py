@@ -44,7 +44,7 @@ class Parquet:
     def fields(self, location: Location) -> Fields:
         """Return the file's columns."""
         with open_parquet(location) as file:
-            return {name: file.schema_arrow.field(name).type for name in file.schema_arrow.names}
+            return dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
 
     def read(self, location: Location, piece: Piece) -> Rows:
         """Return a piece's rows."""
@@ -107,6 +107,9 @@ class ReadFooter:
         columns = self.format.columns
         with open_parquet(Location(source.url, self.storage_options)) as file:
             schema, metadata = file.schema_arrow, file.metadata
+        twice = [name for name in columns.names() if schema.names.count(name) > 1]
+        if twice:
+            raise CorpusError(f"{source.url} has several columns {twice[0]!r}; expected one")
         fields = {name: schema.field(name).type for name in columns.names() if name in schema.names}
         missing = [name for name in columns.names() if name not in fields]
         if missing:

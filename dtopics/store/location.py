@@ -51,6 +51,8 @@ class Location:
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
+        if not str(self.url).strip():
+            raise RunAccessError("the URL is empty; expected a path, or a URL such as s3://…")
         protocol, path = _split(self.url)
         if protocol == "file":
             path = str(Path(path).expanduser().absolute())

@@ -59,8 +59,10 @@ class Run:
             data = (self.location / "run.json").read()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError as error:
-            message = f"cannot read {self.location}/run.json: {error}"
+        except RunAccessError:
+            raise
+        except Exception as error:  # without credentials, say: each store has errors of its own
+            message = f"cannot read {self.location}/run.json: {type(error).__name__}: {error}"
             raise RunAccessError(message) from error
         try:
             state = json.loads(data)

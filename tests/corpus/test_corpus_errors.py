@@ -15,6 +15,7 @@ from corpus_helpers import plan_of, read_all, write_jsonl, write_parquet
 
 from dtopics.corpus import Corpus, as_corpus
 from dtopics.errors import CorpusError, SettingError
+from dtopics.store.location import Location
 
 
 def fails(match, source, tmp_path, **options):
@@ -128,6 +129,10 @@ def test_columns(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"x\n")
     fails(r"has no columns; found 'c'", str(tmp_path / "a.txt"), tmp_path, text_column="c")
     assert as_corpus(str(path), id_column="a").check().columns.text == "b"
+    twice = pa.table([["x"], ["y"], ["z"]], names=["text", "text", "once"])
+    pq.write_table(twice, path)
+    fails("several columns 'text'", str(path), tmp_path)
+    assert as_corpus(str(path), text_column="once").check().columns.text == "once"
 
 
 def test_schemas_that_differ(tmp_path):
@@ -186,6 +191,24 @@ def test_rows_of_csv(tmp_path):
     fails(r"a\.csv, line 2: this is not CSV", str(path), tmp_path)
 
 
+@pytest.mark.parametrize(("name", "sign"), [("a.csv", ";"), ("a.csv", "\t"), ("a.tsv", ",")])
+def test_another_delimiter(tmp_path, name, sign):
+    (tmp_path / name).write_text(f"text{sign}id\na word{sign}1\n")
+    fails("columns seem to be divided by that", str(tmp_path / name), tmp_path)
+
+
+class NoCredentialsError(Exception):
+    """As botocore's: no OSError."""
+
+
+def test_a_store_that_refuses(tmp_path, monkeypatch):
+    def refuse(self):
+        raise NoCredentialsError("unable to locate credentials")
+
+    monkeypatch.setattr(Location, "info", refuse)
+    fails("cannot look for .*NoCredentialsError: unable", str(tmp_path / "a.csv"), tmp_path)
+
+
 def test_items_that_are_not_strings(tmp_path):
     fails("document 2 is a int; expected a string", ["a", None, 5], tmp_path)
     fails("document 1 is a float", ["a", float("nan")], tmp_path)
@@ -201,6 +224,8 @@ def test_list_of_urls():
         Corpus(["a.txt", 3])
     with pytest.raises(CorpusError, match="the list of URLs is empty"):
         Corpus([])
+    with pytest.raises(CorpusError, match="is empty; expected a path"):
+        Corpus("")
 
 
 def test_block_rows(tmp_path):

@@ -89,6 +89,12 @@ def test_pickles():
     assert again.storage_options == {"anon": True}
 
 
+@pytest.mark.parametrize("url", ["", " "])
+def test_an_empty_url_is_not_the_current_folder(url):
+    with pytest.raises(RunAccessError, match="empty"):
+        Location(url)
+
+
 def test_an_unknown_protocol_is_said():
     with pytest.raises(RunAccessError, match="carrier-pigeon"):
         Location("carrier-pigeon://coop/run").exists()

@@ -85,3 +85,14 @@ def test_a_foreign_object_that_was_exchanged_is_not_opened(tmp_path):
     (tmp_path / f"{foreign.sha256}.pickle").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(RunError, match="was changed"):
         load_foreign(foreign)
+
+
+def test_a_store_that_refuses_is_said(tmp_path, monkeypatch):
+    """As botocore does without credentials: with an error that is no OSError."""
+
+    def refuse(self):
+        raise LookupError("unable to locate credentials")
+
+    monkeypatch.setattr(Location, "read", refuse)
+    with pytest.raises(RunAccessError, match="LookupError: unable"):
+        Run(Location(str(tmp_path))).load()
