@@ -27,7 +27,7 @@ from dtopics.corpus import (
 )
 from dtopics.data import Segment
 from dtopics.embedding import as_embedder
-from dtopics.embedding.given import ArrayRows, ReadRows, check_given
+from dtopics.embedding.given import ArrayRows, ReadRows, check_given, width_of
 from dtopics.errors import EmbeddingError, InputError, RunMismatchError, SettingError
 from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
@@ -234,6 +234,8 @@ def _transform(
         with computing(around.client):
             inputs = _inputs(work, segment, corpus, embeddings, None, executor, around.progress)
         embedder = _settled(embedder, work, executor)
+        if "fitted" not in work.state:
+            _check_width(embeddings, embedder, topics, around.run.storage_options, executor)
         work.begin({"model": str(run.location)})
         transform(run, work, inputs, embedder, topics, out, executor, trust=trust)
         verify_read(segment, corpus.storage_options)
@@ -439,6 +441,37 @@ def _settled(embedder: Any, run: Run, executor: Executor) -> Any:
 
 def _resolve(embedder: Any) -> Any:
     return embedder.resolve()
+
+
+def _check_width(
+    embeddings: Any,
+    embedder: Any,
+    topics: Topics,
+    storage_options: Mapping[str, Any],
+    executor: Executor,
+) -> None:
+    """See that new vectors are as wide as those of the fit, before any document is embedded."""
+    found: int | None
+    if embeddings is not None:
+        found = width_of(embeddings, storage_options)
+    else:
+        found = next(iter(executor.map(_width, [embedder], accelerated=True)))
+    wanted = topics.centroids.shape[1]
+    if found not in {None, wanted}:
+        message = (
+            f"the new embeddings have {found} features, the topics were made of {wanted}; embed "
+            "with the same model as before"
+        )
+        raise EmbeddingError(message)
+
+
+def _width(embedder: Any) -> int | None:
+    try:
+        return int(np.asarray(embedder.encode(["a"])).shape[1])
+    except EmbeddingError:
+        raise
+    except Exception:  # noqa: BLE001 (the blocks will say so, by name)
+        return None
 
 
 def _check_numbers(params: Mapping[str, Any]) -> None:

@@ -83,6 +83,8 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     topic_embeddings_ : ndarray of float32, shape (n_topics, n_features)
         Mean embedding of each topic, −1 first where there are outliers.
     c_tf_idf_ : csr_matrix of float64, shape (n_topics, n_terms)
+    messages_ : list of str
+        What looks wrong with the topics, each with the setting that changes it.
     run_ : str
         URL of the run directory.
 
@@ -102,6 +104,8 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     >>> sorted(word for word, _ in model.get_topic(topics[0]) if word)
     ['apple', 'pear', 'plum']
     """
+
+    _messages: list[str] | None = None
 
     def __init__(
         self,
@@ -251,12 +255,25 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         -------
         pandas.DataFrame, or dask.dataframe.DataFrame
             Lazy, from the run's assignments, where no `docs` are given and no list was fitted.
+
+        Raises
+        ------
+        InputError
+            Where `docs` are not as many as were fitted.
         """
         run = self._run_with_rows
         docs = docs if docs is not None else getattr(self, "_documents", None)
         if docs is None:
             return results.lazy_document_info(run, self._topics)
-        return tables.document_info(docs, self.topics_, self.probabilities_, self._topics)
+        n_rows = sum(segment["n_rows"] for segment in run.segments)
+        if len(docs) != n_rows:
+            message = f"docs are {len(docs):,}; expected the {n_rows:,} that were fitted, in order"
+            raise InputError(message)
+        topics, probabilities = self.topics_, self.probabilities_
+        if not self._in_memory:
+            topics = topics.compute(scheduler="threads").tolist()
+            probabilities = probabilities.compute(scheduler="threads")
+        return tables.document_info(docs, topics, probabilities, self._topics)
 
     def save(self, path: str, *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Write a predictor of a few megabytes, without the corpus.
@@ -355,12 +372,25 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     @property
     def c_tf_idf_(self) -> Any:
         """Weights of terms, one row per topic."""
-        return results.c_tf_idf(self._run, self.ctfidf_model)
+        return results.c_tf_idf(self._run_with_rows, self.ctfidf_model)
 
     @property
     def embeddings(self) -> Any:
         """The documents' embeddings as a Dask array, shape (n_documents, n_features)."""
-        return self._run.fitted("embeddings").dask_array("embeddings")
+        return self._run_with_rows.fitted("embeddings").dask_array("embeddings")
+
+    @property
+    def messages_(self) -> list[str]:
+        """What looks wrong with the topics, each with the setting that changes it."""
+        topics = self._topics
+        if self._messages is None:
+            self._messages = [] if not self._run.has_fitted("clusters") else diagnose(
+                topics,
+                min_topic_size=self.min_topic_size,
+                far_share=results.far_share(self._run),
+                gave_way=results.gave_way(self._run),
+            )  # fmt: skip
+        return list(self._messages)
 
     @property
     def run_(self) -> str:
@@ -397,12 +427,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         self._embedder = job.fitted.embedder
         self._trust = True
         self._run, self._fitted_topics = job.run, job.fitted.topics
-        self.messages_ = diagnose(
-            self._topics,
-            min_topic_size=self.min_topic_size,
-            far_share=results.far_share(job.run),
-            gave_way=results.gave_way(job.run),
-        )
+        self._messages = None
         for message in self.messages_:
             logger.warning(message)
         return self
@@ -452,7 +477,8 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         """Make this the model of a run that was fitted."""
         version = run.finished["topics_version"]
         self._run, self._fitted_topics = run, Topics.load(run.topics_folder(version))
-        self._in_memory, self._documents, self.messages_ = False, None, []
+        self._in_memory, self._documents = False, None
+        self._messages = None
 
     def _rows(self, name: str) -> Any:
         """Return an array of the clusters' stage: read where a list was fitted, else lazy."""

@@ -124,7 +124,7 @@ def check_given(
     EmbeddingError
         Saying what was found and what was expected.
     """
-    if isinstance(embeddings, str) or hasattr(embeddings, "__fspath__"):
+    if is_url(embeddings):
         embeddings = ReadRows(str(embeddings), storage_options or {}).open()
     elif not isinstance(getattr(embeddings, "dtype", None), np.dtype):
         embeddings = _as_array(embeddings)
@@ -152,6 +152,19 @@ def check_given(
     said = norms[np.isfinite(norms) & (norms > 0)]
     unit = bool(len(said)) and bool(np.all(np.abs(said - 1) < 0.01))
     return GivenInfo(shape[0], shape[1], "float16" if unit else "float32")
+
+
+def width_of(embeddings: Any, storage_options: Mapping[str, Any]) -> int:
+    """Return the features of embeddings that `check_given` has passed."""
+    if is_url(embeddings):
+        embeddings = ReadRows(str(embeddings), storage_options).open()
+    shape = embeddings.shape if hasattr(embeddings, "shape") else np.shape(embeddings)
+    return int(shape[1])
+
+
+def is_url(embeddings: Any) -> bool:
+    """Whether it is where embeddings are, rather than embeddings."""
+    return isinstance(embeddings, str) or hasattr(embeddings, "__fspath__")
 
 
 def _as_array(rows: Any) -> NDArray[Any]:

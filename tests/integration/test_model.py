@@ -127,6 +127,9 @@ def test_a_saved_predictor_is_small_and_needs_no_corpus(known, tmp_path):
     assert all(t == -1 for t, text in zip(topics, corpus.texts, strict=True) if not text)
     with pytest.raises(NotFittedError, match="not its documents"):
         again.topics_  # noqa: B018
+    for read in ("c_tf_idf_", "embeddings"):
+        with pytest.raises(NotFittedError, match="not its documents"):
+            getattr(again, read)
     with pytest.raises(InputError, match="already"):
         model.save(str(tmp_path / "saved"))
 
@@ -244,6 +247,45 @@ def test_degenerate_results_are_said(caplog):
         ).fit(corpus.texts, corpus.embeddings)
     assert model.messages_
     assert "min_topic_size" in caplog.text or "max_cluster_size" in caplog.text
+
+
+def test_a_run_that_is_opened_says_what_looks_wrong(tmp_path, monkeypatch):
+    corpus = made_up(60, 2)
+    settings = {"min_topic_size": 59, "run": str(tmp_path / "run")}
+    model = TopicModel(**settings).fit(corpus.texts, corpus.embeddings)
+    assert "min_topic_size" in model.messages_[0]
+    opened = TopicModel.load(str(tmp_path / "run"))
+    assert opened.messages_ == model.messages_
+    model.save(str(tmp_path / "saved"))
+    assert TopicModel.load(str(tmp_path / "saved")).messages_ == []
+
+
+def test_documents_beside_the_topics_of_a_run_that_is_opened(tmp_path):
+    corpus = made_up(60, 2)
+    model = TopicModel(min_topic_size=5, run=str(tmp_path)).fit(corpus.texts, corpus.embeddings)
+    opened = TopicModel.load(str(tmp_path)).get_document_info(corpus.texts)
+    assert opened.equals(model.get_document_info())
+
+
+def test_documents_of_another_number_in_the_table(known):
+    corpus, model = known
+    with pytest.raises(InputError, match="docs are 3; expected the 400"):
+        model.get_document_info(corpus.texts[:3])
+
+
+def test_vectors_of_another_width_are_refused_before_the_work(tmp_path):
+    corpus = made_up(120, 2)
+    embedder = HashingEmbedder(32)
+    model = TopicModel(min_topic_size=5, run=str(tmp_path / "run"), embedding_model=embedder)
+    model.fit(corpus.texts)
+    other = TopicModel.load(str(tmp_path / "run"), embedding_model=HashingEmbedder(16))
+    out = tmp_path / "out"
+    with pytest.raises(EmbeddingError, match="16 features, the topics were made of 32"):
+        other.transform(corpus.texts, out=str(out))
+    with pytest.raises(EmbeddingError, match="7 features"):
+        other.transform(corpus.texts, np.ones((120, 7)), out=str(out))
+    assert not (out / "_dtopics" / "stages").exists()
+    assert len(model.transform(corpus.texts, out=str(out))[0]) == 120
 
 
 def test_a_giant_gives_way_and_it_is_said():
