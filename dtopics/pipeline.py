@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dtopics.clustering.steps import FitClusterer, ImportTargets, LabelBlock, PredictBlock
+from dtopics.clustering.steps import ImportTargets, LabelBlock, PredictBlock, cluster_points
 from dtopics.corpus.steps import DescribeBlock, DrawSample
 from dtopics.data import Block
 from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
@@ -31,10 +31,9 @@ from dtopics.representation.steps import (
     SumVectors,
     TermsBlock,
     TokenizeBlock,
-    spans,
 )
 from dtopics.representation.vectorizer import Counting
-from dtopics.store import Location, Run, Stage, rows_by_block
+from dtopics.store import Location, Run, Stage, own_lengths, rows_by_block, spans
 from dtopics.topics import Example, Topics
 from dtopics.topics.steps import BuildTopics, ChooseExamples, CompareCandidates, ReadRows, assemble
 
@@ -162,7 +161,7 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     totals = run.stage("topic counts", {}, [counts])
     do(totals, MergeCounts(counts, bare))
     members = spans(bare)
-    sums = run.stage("vectors", {}, [documents, embeddings, clusters])
+    sums = run.stage("vectors", {}, [documents, embeddings, clusters], own_lengths(members))
     by_name = {span.name: blocks_ for span, blocks_ in members.items()}
     map_blocks(sums, SumVectors(embeddings, clusters, documents, by_name), list(members))
     centroids = run.stage("centroids", {}, [sums])
@@ -241,9 +240,7 @@ def cluster(
     executor.map_blocks(
         reduced, ReduceBlock(embeddings, documents, model, bounds, trust=True), bare
     )
-    clusters = run.stage("clusters", dict(recipe.clusterer.describe()), [reduced])
-    executor.run(clusters, FitClusterer(recipe.clusterer, reduced, bare))
-    return clusters
+    return cluster_points(run, recipe.clusterer, reduced, bare, executor)
 
 
 def examples(

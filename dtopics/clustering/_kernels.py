@@ -88,6 +88,15 @@ def merge_below_epsilon(
 
 
 @jit()
+def largest_within(parent: Ints, values: Floats) -> Floats:
+    """Return the largest value of each node and all nodes below it."""
+    largest = values.copy()
+    for node in range(parent.shape[0] - 1, 0, -1):
+        largest[parent[node]] = max(largest[parent[node]], largest[node])
+    return largest
+
+
+@jit()
 def nearest_selected(parent: Ints, selected: Bools) -> Ints:
     """Return for each node itself if selected, else its nearest selected ancestor, else −1."""
     n_nodes = parent.shape[0]
@@ -101,13 +110,34 @@ def nearest_selected(parent: Ints, selected: Bools) -> Ints:
 
 
 @jit()
-def attach(
-    distances: Floats,
-    neighbours: Longs,
-    core: Floats,
-    core_column: int,
-    point_node: Ints,
-    point_lambda: Floats,
+def find_joined(
+    distances: Floats, ids: Ints, core: Floats, core_column: int, column: Longs, density: Floats
+) -> None:
+    """Find the training point at which each new point joins the tree, among its nearest.
+
+    Column `core_column` of `distances` is a new point's own core distance. It joins at its nearest
+    neighbour by mutual reachability; ties go to the smaller distance, then to the smaller id.
+    `column` gets that neighbour's place in the lists, `density` 1 / its mutual reachability.
+    """
+    for row in range(distances.shape[0]):
+        own_core, joined = distances[row, core_column], 0
+        reach = max(own_core, core[row, 0], distances[row, 0])
+        for j in range(1, distances.shape[1]):
+            mutual = max(own_core, core[row, j], distances[row, j])
+            if mutual < reach or (
+                mutual == reach
+                and (distances[row, j], ids[row, j]) < (distances[row, joined], ids[row, joined])
+            ):
+                reach, joined = mutual, j
+        column[row] = joined
+        density[row] = 1.0 / reach if reach > 0.0 else np.inf
+
+
+@jit()
+def label_joined(
+    joined_node: Ints,
+    joined_lambda: Floats,
+    density: Floats,
     parent: Ints,
     birth: Floats,
     node_label: Ints,
@@ -116,40 +146,26 @@ def attach(
     labels: Ints,
     probabilities: NDArray[np.float32],
 ) -> None:
-    """Label new points from their nearest training points, nearest first.
+    """Label new points by the node of the training point that each joins.
 
-    Column `core_column` of `distances` is a new point's own core distance. It joins the tree at
-    its nearest neighbour by mutual reachability; ties go to the smaller distance, then to the
-    smaller index. Cluster 0 takes a point at λ of `root_lambda` and more only, as in the fit; that
-    is 0 unless the root is a cluster.
+    Cluster 0 takes a point at λ of `root_lambda` and more only, as in the fit; that is 0 unless
+    the root is a cluster.
     """
-    for row in range(distances.shape[0]):
-        own_core = distances[row, core_column]
-        reach, near, joined = np.inf, np.inf, np.int64(-1)
-        for column in range(distances.shape[1]):
-            index, distance = neighbours[row, column], distances[row, column]
-            mutual = max(own_core, core[index], distance)
-            if (
-                joined < 0
-                or mutual < reach
-                or (mutual == reach and (distance, index) < (near, joined))
-            ):
-                reach, near, joined = mutual, distance, index
-        density = 1.0 / reach if reach > 0.0 else np.inf
-        node = point_node[joined]
-        if point_lambda[joined] > density:
-            while node > 0 and birth[node] >= density:
+    for row in range(joined_node.shape[0]):
+        node = joined_node[row]
+        if joined_lambda[row] > density[row]:
+            while node > 0 and birth[node] >= density[row]:
                 node = parent[node]
         labels[row] = node_label[node]
-        if labels[row] == 0 and density < root_lambda:
+        if labels[row] == 0 and density[row] < root_lambda:
             labels[row] = -1
         if labels[row] < 0:
             probabilities[row] = 0.0
-        elif node_max_lambda[node] == 0.0 or not np.isfinite(density):
+        elif node_max_lambda[node] == 0.0 or not np.isfinite(density[row]):
             probabilities[row] = 1.0
         else:
             most = node_max_lambda[node]
-            probabilities[row] = min(density, most) / most
+            probabilities[row] = min(density[row], most) / most
 
 
 @jit()
@@ -202,9 +218,10 @@ def condense(
         above[large], above[small] = above[large] + above[small], large
         n_same += 1
     for i in range(n):
-        if above[i] <= -min_cluster_size:
-            node_of[i], n_nodes = n_nodes, n_nodes + 1
-            _fall_out(ring, point_node, point_lambda, i, node_of[i], np.inf)
+        root = _root(above, i)
+        if above[root] <= -min_cluster_size and node_of[root] < 0:
+            node_of[root], n_nodes = n_nodes, n_nodes + 1
+            _fall_out(ring, point_node, point_lambda, root, node_of[root], np.inf)
     for edge in range(n_same, n - 1):
         large, small = _by_size(above, one[edge], other[edge])
         together, density = above[large] + above[small], 1.0 / weight[edge]

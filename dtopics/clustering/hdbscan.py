@@ -6,28 +6,35 @@ pipeline; `HDBSCANModel` is what a fit leaves, as plain arrays.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from dtopics.clustering.selection import Chosen, CondensedTree, Selection, choose, label_points
-from dtopics.data import OUTLIER
+from dtopics.clustering.prediction import Clusters, HeldPoints, predict
+from dtopics.clustering.selection import (
+    Chosen,
+    CondensedTree,
+    Selection,
+    choose,
+    giant_share,
+    label_points,
+    outlier_scores,
+)
 from dtopics.errors import InputError, NotFittedError, SettingError
 from dtopics.protocols import Arrays
 
+if TYPE_CHECKING:
+    from dtopics.data import Block
+    from dtopics.execution import Executor
+    from dtopics.store import Run, Stage
+
 #: hdbscan's tree of fewer points than this has no split to look at.
 MIN_POINTS = 3
-#: Rows whose neighbours are held at once.
-QUERY_ROWS = 65_536
-
-_building = threading.Lock()
 
 
 def is_integer(value: object) -> bool:
@@ -69,6 +76,11 @@ class HDBSCANClusterer:
     min_samples: int | None = None
     selection: Selection = field(default_factory=Selection)
 
+    @property
+    def n_neighbours(self) -> int:
+        """`min_samples` where it is given, else `min_cluster_size`."""
+        return int(self.min_samples or self.min_cluster_size)
+
     def __post_init__(self) -> None:
         if not is_integer(self.min_cluster_size) or self.min_cluster_size < 2:
             raise SettingError(
@@ -86,9 +98,9 @@ class HDBSCANClusterer:
         return {
             "clusterer": "hdbscan",
             "min_cluster_size": int(self.min_cluster_size),
-            "min_samples": int(self.min_samples or self.min_cluster_size),
+            "min_samples": self.n_neighbours,
             **_plain(self.selection),
-            "versions": {name: version(name) for name in ("hdbscan", "scipy")},
+            "version": 1,
         }
 
     def fit(self, X: ArrayLike) -> HDBSCANModel:
@@ -112,7 +124,7 @@ class HDBSCANClusterer:
 
         points = as_points(X)
         size = int(self.min_cluster_size)
-        min_samples = int(self.min_samples or size)
+        min_samples = self.n_neighbours
         if len(points) < max(size, MIN_POINTS):
             tree, core = CondensedTree.without_clusters(len(points)), np.zeros(len(points))
         else:
@@ -120,6 +132,16 @@ class HDBSCANClusterer:
             tree = CondensedTree.of_edges(spanned.one, spanned.other, spanned.weight, size)
             core = spanned.core_to_join
         return HDBSCANModel(size, min_samples, self.selection, points, core, tree)
+
+    def fit_blocks(
+        self, run: Run, reduced: Stage, blocks: Sequence[Block], executor: Executor
+    ) -> Stage | None:
+        """Cluster the points of a run over all workers; None where one worker does it sooner."""
+        from dtopics.clustering.distributed import cluster_by_parts, part_points
+
+        if sum(block.n_rows for block in blocks) <= part_points():
+            return None
+        return cluster_by_parts(run, self, reduced, blocks, executor)
 
 
 class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -247,14 +269,15 @@ class HDBSCANModel:
         """Number of clusters, outliers not counted."""
         return len(self._chosen.clusters)
 
+    @property
+    def outlier_scores(self) -> NDArray[np.float64]:
+        """GLOSH outlier score of each training point, shape (n_points,)."""
+        return outlier_scores(self.tree, self.tree.point_node, self.tree.point_lambda)
+
     @cached_property
     def gave_way(self) -> float:
         """Share of all points of the largest cluster that was divided as too large; 0 for none."""
-        if not self.selection.max_cluster_size or not self.tree.n_nodes:
-            return 0.0
-        unlimited = choose(self.tree, replace(self.selection, max_cluster_size=0))
-        divided = np.setdiff1d(unlimited.clusters, self._chosen.clusters)
-        return float(self.tree.size[divided].max(initial=0)) / len(self.points)
+        return giant_share(self.tree, self.selection)
 
     @cached_property
     def _chosen(self) -> Chosen:
@@ -262,10 +285,10 @@ class HDBSCANModel:
 
     @cached_property
     def _labelled(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        return label_points(self.tree, self._chosen)
+        return label_points(self._chosen, self.tree.point_node, self.tree.point_lambda)
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("gave_way", "_chosen", "_labelled", "_neighbours")
+        derived = ("gave_way", "_chosen", "_labelled", "_held")
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def reselect(
@@ -327,45 +350,12 @@ class HDBSCANModel:
                 f"points have {new.shape[1]} components; the model was fit on "
                 f"{self.points.shape[1]}"
             )
-        labels = np.full(len(new), OUTLIER, np.int32)
-        probabilities = np.zeros(len(new), np.float32)
-        if self.n_clusters:
-            for start in range(0, len(new), QUERY_ROWS):
-                rows = slice(start, start + QUERY_ROWS)
-                self._attach(new[rows], labels[rows], probabilities[rows])
-        return labels, probabilities
-
-    def _attach(
-        self, new: NDArray[Any], labels: NDArray[np.int32], probabilities: NDArray[np.float32]
-    ) -> None:
-        from dtopics.clustering import _kernels
-
-        with _building:
-            tree = self._neighbours
-        k = min(2 * self.min_samples, len(self.points))
-        # A list of neighbour numbers keeps the answer two-dimensional when k is 1.
-        distances, neighbours = tree.query(new.astype(np.float64), k=list(range(1, k + 1)))
-        _kernels.attach(
-            distances,
-            neighbours.astype(np.int64),
-            self.core_distances,
-            min(self.min_samples, k - 1),
-            self.tree.point_node,
-            self.tree.point_lambda,
-            self.tree.parent,
-            self.tree.birth,
-            self._chosen.node_label,
-            self._chosen.node_max_lambda,
-            self._chosen.root_lambda,
-            labels,
-            probabilities,
-        )
+        clusters = Clusters(self.tree.parent, self.tree.birth, self._chosen)
+        return predict(self._held, clusters, new, min_samples=self.min_samples)
 
     @cached_property
-    def _neighbours(self) -> Any:
-        from scipy.spatial import cKDTree
-
-        return cKDTree(self.points.astype(np.float64))
+    def _held(self) -> HeldPoints:
+        return HeldPoints(self.points, self.core_distances, self.tree)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return JSON-able parameters and arrays; those named ``point_*`` have a row a point."""

@@ -11,7 +11,7 @@ Malzer & Baum (2020), "A hybrid approach to hierarchical density-based cluster s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -98,6 +98,8 @@ class CondensedTree:
     def max_lambda(self) -> NDArray[np.float64]:
         """Return the largest λ at which a point or a child leaves each node."""
         most = np.zeros(self.n_nodes)
+        if not self.n_nodes:
+            return most
         np.maximum.at(most, self.point_node, self.point_lambda)
         np.maximum.at(most, self.parent[1:], self.birth[1:])
         return most
@@ -215,9 +217,15 @@ def _select(tree: CondensedTree, selection: Selection) -> NDArray[np.bool_]:
 
 
 def label_points(
-    tree: CondensedTree, chosen: Chosen
+    chosen: Chosen, point_node: NDArray[np.int32], point_lambda: NDArray[np.float64]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Label the points that the tree was made of.
+    """Label points that the tree was made of, or some of them.
+
+    Parameters
+    ----------
+    chosen : Chosen
+    point_node, point_lambda : ndarray, shape (n_points,)
+        Of a `CondensedTree`.
 
     Returns
     -------
@@ -225,17 +233,49 @@ def label_points(
     probabilities : ndarray of float32, shape (n_points,)
         λ of the point over the largest λ of its cluster, at most 1; 0 for outliers.
     """
-    n_points = len(tree.point_node)
-    if tree.n_nodes == 0:
+    n_points = len(point_node)
+    if not len(chosen.node_label):
         return np.full(n_points, OUTLIER, np.int32), np.zeros(n_points, np.float32)
-    labels = chosen.node_label[tree.point_node]
-    most = chosen.node_max_lambda[tree.point_node]
+    labels = chosen.node_label[point_node]
+    most = chosen.node_max_lambda[point_node]
     if chosen.root_lambda > 0.0:
-        dense = tree.point_lambda >= chosen.root_lambda
+        dense = point_lambda >= chosen.root_lambda
         labels = np.where((labels > 0) | dense, labels, np.int32(OUTLIER))
     probabilities = np.zeros(n_points, np.float32)
-    whole = (labels >= 0) & ((most == 0.0) | ~np.isfinite(tree.point_lambda))
+    whole = (labels >= 0) & ((most == 0.0) | ~np.isfinite(point_lambda))
     part = (labels >= 0) & ~whole
     probabilities[whole] = 1.0
-    probabilities[part] = np.minimum(tree.point_lambda[part], most[part]) / most[part]
+    probabilities[part] = np.minimum(point_lambda[part], most[part]) / most[part]
     return labels, probabilities
+
+
+def giant_share(tree: CondensedTree, selection: Selection) -> float:
+    """Return the share of all points of the largest cluster that was divided as too large."""
+    if not selection.max_cluster_size or not tree.n_nodes:
+        return 0.0
+    unlimited = choose(tree, replace(selection, max_cluster_size=0))
+    divided = np.setdiff1d(unlimited.clusters, choose(tree, selection).clusters)
+    return float(tree.size[divided].max(initial=0)) / int(tree.size[0])
+
+
+def outlier_scores(
+    tree: CondensedTree, point_node: NDArray[np.int32], point_lambda: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return GLOSH outlier scores of points that the tree was made of, shape (n_points,).
+
+    1 − λ of the point over the largest λ of any point within the node that it falls out of; 0 for
+    points with enough exact duplicates.
+
+    References
+    ----------
+    Campello et al. (2015), section 6.
+    """
+    from dtopics.clustering import _kernels
+
+    if not tree.n_nodes:
+        return np.zeros(len(point_node))
+    most = _kernels.largest_within(tree.parent, tree.max_lambda())[point_node]
+    scores = np.zeros(len(point_node))
+    finite = np.isfinite(point_lambda) & (most > 0.0)
+    scores[finite] = 1.0 - point_lambda[finite] / most[finite]
+    return scores

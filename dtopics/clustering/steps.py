@@ -10,10 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.clustering import load_model
+from dtopics.clustering.distributed import PARTS, PartsModel
 from dtopics.data import OUTLIER, Block, Result
+from dtopics.execution import Executor
 from dtopics.execution.cache import cached
 from dtopics.protocols import Clusterer
-from dtopics.store import Stage
+from dtopics.store import Run, Stage
+
+
+def cluster_points(
+    run: Run, clusterer: Any, reduced: Stage, blocks: Sequence[Block], executor: Executor
+) -> Stage:
+    """Leave a label for each document: over all workers if the clusterer can, else on one."""
+    by_blocks = getattr(clusterer, "fit_blocks", None)
+    stage: Stage | None = by_blocks(run, reduced, blocks, executor) if by_blocks else None
+    if stage is None:
+        stage = run.stage("clusters", dict(clusterer.describe()), [reduced])
+        executor.run(stage, FitClusterer(clusterer, reduced, blocks))
+    return stage
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,9 @@ def clusterer_model(stage: Stage, *, trust: bool) -> Any:
     """Return the process's copy of a fitted clusterer."""
 
     def load() -> Any:
-        return load_model(stage.whole_json("model"), stage.whole_arrays(), trust=trust)
+        params = stage.whole_json("model")
+        if params["kind"] == PARTS:
+            return PartsModel.of(stage)
+        return load_model(params, stage.whole_arrays(), trust=trust)
 
     return cached(("clusterer", stage.identity, trust), load)

@@ -48,7 +48,7 @@ class RunStatus:
 def read(run: Run) -> RunStatus:
     """Read a run's status; nothing is changed and no cluster is needed."""
     n_documents = sum(segment["n_rows"] for segment in run.segments)
-    stages = tuple(_stage(run, stage) for stage in run.in_use())
+    stages = tuple(_stage(stage) for stage in run.in_use())
     finished = run.state.get("fitted", {}).get("stages") == run.state["stages"]
     corpus = run.state.get("corpus", {}).get("described", "")
     failures = {
@@ -59,14 +59,12 @@ def read(run: Run) -> RunStatus:
     return RunStatus(run.location.url, corpus, n_documents, finished, _notes(run), failures, stages)
 
 
-def _stage(run: Run, stage: Stage) -> StageStatus:
+def _stage(stage: Stage) -> StageStatus:
     receipts = list(stage.receipts())
     whole = stage.whole_receipt()
-    n_blocks = sum(-(-s["n_rows"] // s["block_rows"]) for s in run.segments)
-    if whole is not None and not receipts:
-        n_blocks = 1
-    elif whole is not None or stage.name == "vectors":  # its blocks are runs of the plan's
-        n_blocks = max(len(receipts), min(n_blocks, 64)) if whole is None else len(receipts)
+    n_blocks = stage.n_blocks
+    if whole is not None:
+        n_blocks = len(receipts) or 1
     all_ = [*receipts, whole] if whole is not None else receipts
     return StageStatus(
         stage.name,

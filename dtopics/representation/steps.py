@@ -148,19 +148,6 @@ def in_batches(merge: Callable[[Sequence[T]], T], parts: Iterable[T]) -> T:
     return merged
 
 
-def spans(blocks: Sequence[Block], most: int = 64) -> dict[Block, tuple[Block, ...]]:
-    """Divide a plan into at most `most` runs of consecutive blocks of one segment."""
-    length = -(-len(blocks) // most)
-    runs: dict[Block, tuple[Block, ...]] = {}
-    for segment, members in itertools.groupby(blocks, key=lambda block: block.segment):
-        listed = list(members)
-        for index, start in enumerate(range(0, len(listed), length)):
-            run = tuple(listed[start : start + length])
-            n_rows = sum(block.n_rows for block in run)
-            runs[Block(segment, index, run[0].row_start, n_rows)] = run
-    return runs
-
-
 def terms_of(tokens: Stage, counting: Counting, block: Block) -> Any:
     """Return a block's documents × terms."""
     return block_terms(token_block(tokens.table("tokens", block)), counting)

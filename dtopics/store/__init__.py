@@ -8,7 +8,7 @@ from dtopics.store.fingerprint import describe, fingerprint
 from dtopics.store.foreign import Foreign, load_foreign, store_foreign
 from dtopics.store.location import Location
 from dtopics.store.run import Run
-from dtopics.store.stage import Stage, rows_by_block
+from dtopics.store.stage import Stage, own_lengths, rows_by_block, spans
 
 __all__ = [
     "Foreign",
@@ -18,6 +18,8 @@ __all__ = [
     "describe",
     "fingerprint",
     "load_foreign",
+    "own_lengths",
     "rows_by_block",
+    "spans",
     "store_foreign",
 ]

@@ -109,6 +109,19 @@ def read_array(array: Location) -> NDArray[Any]:
     return np.concatenate([read_chunk(array, i) for i in range(n_chunks)])
 
 
+def read_rows(array: Location, start: int, stop: int) -> NDArray[Any]:
+    """Return some rows of an array of one chunk, and read no more than those."""
+    info = read_info(array)
+    width = math.prod(info.shape[1:]) * info.dtype.itemsize
+    data = b""
+    if start < stop:
+        data = _chunk(array, 0, len(info.shape)).read(start * width, stop * width)
+    if len(data) != (stop - start) * width:
+        message = f"{array} has {info.shape[0]} rows; rows {start} to {stop} are not there"
+        raise RunError(message)
+    return np.frombuffer(data, dtype=info.dtype).reshape(stop - start, *info.shape[1:])
+
+
 def _chunk(array: Location, index: int, ndim: int) -> Location:
     return array / "/".join(["c", str(index), *["0"] * (ndim - 1)])
 

@@ -140,7 +140,11 @@ class Run:
             raise RunMismatchError(message)
 
     def stage(
-        self, name: str, config: Mapping[str, Any], reads: Sequence[Stage | str] = ()
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        reads: Sequence[Stage | str] = (),
+        segments: Sequence[tuple[str, int, int]] = (),
     ) -> Stage:
         """Return the stage of this configuration and put it into use.
 
@@ -151,12 +155,21 @@ class Run:
             What its data depends on, beside what it reads.
         reads : sequence of Stage or str
             The stages, or other fingerprints, that it reads.
+        segments : sequence of (name, n_rows, block_rows)
+            As in `Stage`, where its blocks are not the plan's.
         """
         keys = [read if isinstance(read, str) else read.fingerprint for read in reads]
         key = fingerprint(name, config, keys)
         self.state["stages"][name] = key
+        if segments:
+            self.state.setdefault("divided", {})[key] = [list(segment) for segment in segments]
         self.save()
         return self._stage(name, key)
+
+    def use(self, stages: Mapping[str, str]) -> None:
+        """Put stages into use that are there already, by their names and fingerprints."""
+        self.state["stages"].update(stages)
+        self.save()
 
     def has_fitted(self, name: str) -> bool:
         """Whether the last fit that was finished has a stage of this name."""
@@ -227,7 +240,9 @@ class Run:
         return self.location / "foreign"
 
     def _stage(self, name: str, key: str) -> Stage:
-        segments = tuple((s["name"], s["n_rows"], s["block_rows"]) for s in self.segments)
+        planned = [[s["name"], s["n_rows"], s["block_rows"]] for s in self.segments]
+        divided = self.state.get("divided", {}).get(key, planned)
+        segments = tuple((str(s), int(n), int(rows)) for s, n, rows in divided)
         return Stage(name, key, self.location / "stages" / name / key, segments)
 
     @property

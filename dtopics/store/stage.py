@@ -4,6 +4,7 @@
 
     stages/<name>/<fingerprint>/
         data.zarr/<segment>/<array>     rows of the segment, one chunk per block
+        data.zarr/<segment>/<array>/<block>     where blocks have arrays of their own length
         data.zarr/whole/<array>         arrays of a global step
         <table>/<segment>/<block>.parquet
         <name>.parquet, <name>.json     tables and values of a global step
@@ -16,10 +17,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +51,8 @@ class Stage:
     fingerprint : str
     location : Location
     segments : tuple of (name, n_rows, block_rows)
-        The row counts that the arrays' shapes need.
+        The row counts that the arrays' shapes need. Where `block_rows` is 0, `n_rows` counts
+        blocks, and each has arrays of its own length.
     """
 
     name: str
@@ -83,7 +87,13 @@ class Stage:
 
     def array(self, name: str, block: Block) -> NDArray[Any]:
         """Return a block's rows of an array, read-only."""
+        if self._is_ragged(block):
+            return arrays.read_array(self._own_array(name, block))
         return arrays.read_chunk(self._array(name, block.segment), block.index)
+
+    def array_rows(self, name: str, block: Block, start: int, stop: int) -> NDArray[Any]:
+        """Return some rows of a block that has arrays of its own length; only they are read."""
+        return arrays.read_rows(self._own_array(name, block), start, stop)
 
     def table(self, name: str, block: Block, columns: list[str] | None = None) -> pa.Table:
         """Return a block's table, or some of its columns."""
@@ -106,6 +116,12 @@ class Stage:
         group = self.location / "data.zarr" / WHOLE
         names = [name for name in group.names() if name != "zarr.json"]
         return {name: arrays.read_array(group / name) for name in names}
+
+    def beside(self, name: str, key: str, segments: Sequence[tuple[str, int, int]]) -> Stage:
+        """Return another stage of the same run, by its name and fingerprint."""
+        root = self.location.url.rpartition("/")[0].rpartition("/")[0]
+        location = Location(f"{root}/{name}/{key}", self.location.storage_options)
+        return Stage(name, key, location, tuple(segments))
 
     def done(self, segment: str) -> set[int]:
         """Return the indexes of the blocks whose receipts are there; one listing."""
@@ -176,6 +192,8 @@ class Stage:
         )
 
     def _write_part(self, block: Block, name: str, value: Any) -> bytes:
+        if isinstance(value, np.ndarray) and self._is_ragged(block):
+            return arrays.write_array(self._own_array(name, block), value, max(len(value), 1))[0]
         if isinstance(value, np.ndarray):
             n_rows, block_rows = next((n, b) for s, n, b in self.segments if s == block.segment)
             array = self._array(name, block.segment)
@@ -196,11 +214,41 @@ class Stage:
     def _array(self, name: str, segment: str) -> Location:
         return self.location / "data.zarr" / segment / name
 
+    def _own_array(self, name: str, block: Block) -> Location:
+        return self._array(name, block.segment) / f"{block.index:06d}"
+
+    def _is_ragged(self, block: Block) -> bool:
+        return any(s == block.segment and rows == 0 for s, _, rows in self.segments)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of all segments."""
+        return sum(-(-n_rows // rows) if rows else n_rows for _, n_rows, rows in self.segments)
+
     def _table(self, name: str, block: Block) -> Location:
         return self.location / name / block.segment / f"{block.index:06d}.parquet"
 
     def _receipt(self, block: Block) -> Location:
         return self.location / "receipts" / block.segment / f"{block.index:06d}.json"
+
+
+def spans(blocks: Sequence[Block], most: int = 64) -> dict[Block, tuple[Block, ...]]:
+    """Divide a plan into at most `most` runs of consecutive blocks of one segment."""
+    length = -(-len(blocks) // most)
+    runs: dict[Block, tuple[Block, ...]] = {}
+    for segment, members in itertools.groupby(blocks, key=lambda block: block.segment):
+        listed = list(members)
+        for index, start in enumerate(range(0, len(listed), length)):
+            run = tuple(listed[start : start + length])
+            n_rows = sum(block.n_rows for block in run)
+            runs[Block(segment, index, run[0].row_start, n_rows)] = run
+    return runs
+
+
+def own_lengths(blocks: Iterable[Block]) -> list[tuple[str, int, int]]:
+    """Return the segments of a stage whose blocks have arrays of their own length."""
+    counts = Counter(block.segment for block in blocks)
+    return [(segment, n_blocks, 0) for segment, n_blocks in counts.items()]
 
 
 def rows_by_block(

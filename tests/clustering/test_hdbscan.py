@@ -186,5 +186,5 @@ def test_every_setting_is_in_the_description():
 def test_a_query_in_parts_is_the_same(monkeypatch):
     model = HDBSCAN(8).fit(blobs()).model_
     expected = model.predict(blobs(seed=5))
-    monkeypatch.setattr("dtopics.clustering.hdbscan.QUERY_ROWS", 7)
+    monkeypatch.setattr("dtopics.clustering.prediction.HELD_NEIGHBOURS", 112)
     same_labels(model.predict(blobs(seed=5)), expected)

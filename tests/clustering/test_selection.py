@@ -36,7 +36,7 @@ def giant_and_two_within():
 
 def labels(tree, **selection):
     choice = Selection(**selection)
-    return label_points(tree, choose(tree, choice))[0]
+    return label_points(choose(tree, choice), tree.point_node, tree.point_lambda)[0]
 
 
 def test_a_giant_gives_way_to_the_clusters_within_it():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dtopics._jit import jit
 
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Points = NDArray[np.floating]
 
@@ -291,6 +292,68 @@ def _push(nearest: Floats, rows: Ints, i: int, value: float, row: int) -> float:
         place = child
     nearest[i, place] = value
     return float(nearest[i, 0])
+
+
+@jit()
+def nearest_points(
+    packed: Points,
+    start: Ints,
+    stop: Ints,
+    child: Ints,
+    low: Points,
+    high: Points,
+    ids: Ints,
+    base: int,
+    queries: Points,
+    nearest: Floats,
+    found: Ints,
+    places: Longs,
+) -> None:
+    """Keep each query's nearest points, by distance and then by id, of a tree and those before.
+
+    Parameters
+    ----------
+    ids : ndarray of int32, shape (n_points,)
+    base : int
+        Added to rows of this tree, to tell them from those of other trees.
+    nearest, found, places : ndarray, shape (n_queries, k)
+        Squared distances, ids and rows, nearest first; infinity where there is none yet.
+    """
+    k = nearest.shape[1]
+    stack, gaps, distances = np.empty(DEPTH, np.int32), np.empty(DEPTH), np.empty(LEAF)
+    for i in range(queries.shape[0]):
+        stack[0], gaps[0], top = 0, point_gap(low, high, 0, queries, i), 1
+        while top > 0:
+            top -= 1
+            node, gap = stack[top], gaps[top]
+            while gap <= nearest[i, k - 1] and child[node] >= 0:
+                one, other = child[node], child[node] + 1
+                gap = point_gap(low, high, one, queries, i)
+                far = point_gap(low, high, other, queries, i)
+                if far < gap:
+                    one, other, gap, far = other, one, far, gap
+                if far <= nearest[i, k - 1]:
+                    stack[top], gaps[top] = other, far
+                    top += 1
+                node = one
+            if gap > nearest[i, k - 1]:
+                continue
+            first = start[node]
+            measure(packed, first, stop[node] - first, queries, i, distances)
+            for j in range(stop[node] - first):
+                value, row = distances[j], first + j
+                last = nearest[i, k - 1]
+                if value > last or (value == last and ids[row] >= found[i, k - 1]):
+                    continue
+                place = k - 1
+                while place > 0 and (
+                    nearest[i, place - 1] > value
+                    or (nearest[i, place - 1] == value and found[i, place - 1] > ids[row])
+                ):
+                    nearest[i, place] = nearest[i, place - 1]
+                    found[i, place], places[i, place] = found[i, place - 1], places[i, place - 1]
+                    place -= 1
+                nearest[i, place], found[i, place], places[i, place] = value, ids[row], base + row
 
 
 @jit()
