@@ -216,6 +216,7 @@ class FitTree:
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:
         """Write labels and nodes of all points, by block and by part; return the tree's nodes."""
+        kept_parts.clear()
         one, other, weight = self._edges()
         tree = CondensedTree.of_edges(one, other, weight, self.min_cluster_size)
         chosen = choose(tree, self.selection)
@@ -274,7 +275,7 @@ class FitTree:
             yield [joined.whole_array(name) for name in names]
 
     def _label_blocks(self, stage: Stage, tree: CondensedTree, chosen: Chosen) -> None:
-        start = 0
+        start, largest = 0, tree.largest_lambda()
         for block in self.blocks:
             placed = np.isfinite(self.reduced.array("reduced", block)).all(axis=1)
             stop = start + int(placed.sum())
@@ -287,7 +288,7 @@ class FitTree:
                 "outlier_scores": np.zeros(block.n_rows, np.float32),
             }
             labels, probabilities = label_points(chosen, node, lambdas)
-            scores = outlier_scores(tree, node, lambdas)
+            scores = outlier_scores(largest, node, lambdas)
             found = labels, probabilities, node, lambdas, scores
             for array, rows in zip(values.values(), found, strict=True):
                 array[placed] = rows

@@ -272,7 +272,8 @@ class HDBSCANModel:
     @property
     def outlier_scores(self) -> NDArray[np.float64]:
         """GLOSH outlier score of each training point, shape (n_points,)."""
-        return outlier_scores(self.tree, self.tree.point_node, self.tree.point_lambda)
+        tree = self.tree
+        return outlier_scores(tree.largest_lambda(), tree.point_node, tree.point_lambda)
 
     @cached_property
     def gave_way(self) -> float:

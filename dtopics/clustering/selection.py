@@ -104,6 +104,12 @@ class CondensedTree:
         np.maximum.at(most, self.parent[1:], self.birth[1:])
         return most
 
+    def largest_lambda(self) -> NDArray[np.float64]:
+        """Return the largest λ of any point within each node."""
+        from dtopics.clustering import _kernels
+
+        return np.asarray(_kernels.largest_within(self.parent, self.max_lambda()))
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -259,9 +265,13 @@ def giant_share(tree: CondensedTree, selection: Selection) -> float:
 
 
 def outlier_scores(
-    tree: CondensedTree, point_node: NDArray[np.int32], point_lambda: NDArray[np.float64]
+    largest: NDArray[np.float64],
+    point_node: NDArray[np.int32],
+    point_lambda: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return GLOSH outlier scores of points that the tree was made of, shape (n_points,).
+    """Return GLOSH outlier scores of points that a tree was made of, shape (n_points,).
+
+    `largest` is the tree's ``largest_lambda()``.
 
     1 − λ of the point over the largest λ of any point within the node that it falls out of; 0 for
     points with enough exact duplicates.
@@ -270,11 +280,9 @@ def outlier_scores(
     ----------
     Campello et al. (2015), section 6.
     """
-    from dtopics.clustering import _kernels
-
-    if not tree.n_nodes:
+    if not len(largest):
         return np.zeros(len(point_node))
-    most = _kernels.largest_within(tree.parent, tree.max_lambda())[point_node]
+    most = largest[point_node]
     scores = np.zeros(len(point_node))
     finite = np.isfinite(point_lambda) & (most > 0.0)
     scores[finite] = 1.0 - point_lambda[finite] / most[finite]

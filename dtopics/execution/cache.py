@@ -39,6 +39,11 @@ class SizedCache:
         self.objects: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self.objects.clear()
+
     def get(self, key: Hashable, load: Callable[[], T], size: Callable[[T], int]) -> T:
         """Return the object for `key`, loading it where it is not there."""
         with self._lock:
