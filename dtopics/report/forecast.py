@@ -16,9 +16,8 @@ LABEL_BYTES = 8
 TOKEN_SHARE = 0.35
 #: Text that a byte of a compressed file makes.
 COMPRESSION = 3
-#: hdbscan's tree and its copies, for a document, on one worker; and its neighbours, each.
-CLUSTER_BYTES = 900
-NEIGHBOUR_BYTES = 16
+#: The tree of HDBSCAN's edges, for a document, on one worker.
+CLUSTER_BYTES = 60
 #: A fitted UMAP's peak for a document of the sample, and what a worker needs before any work.
 SAMPLE_BYTES = 14_000
 WORKER_BYTES = 700 * 2**20
@@ -68,12 +67,7 @@ def forecast(estimate: Any, params: Mapping[str, Any]) -> Forecast:
     text = estimate.bytes * (COMPRESSION if estimate.compressed else 1)
     storage = n * (EMBEDDING_BYTES + PLACE_BYTES + LABEL_BYTES) + int(text * TOKEN_SHARE)
     block = WORKER_BYTES + rows * (6 * EMBEDDING_BYTES) + 8 * rows * (text // max(n, 1))
-    clusterer = params.get("hdbscan_model")
-    size = params.get("min_topic_size", 10)
-    neighbours = getattr(clusterer, "min_samples", None) or size
-    whole = WORKER_BYTES + max(
-        sample * SAMPLE_BYTES, n * (CLUSTER_BYTES + NEIGHBOUR_BYTES * neighbours)
-    )
+    whole = WORKER_BYTES + max(sample * SAMPLE_BYTES, n * CLUSTER_BYTES)
     return Forecast(
         estimate.files, estimate.bytes, n, estimate.exact, rows, -(-n // rows), storage, block,
         whole, tuple(_advice(n, params)),
