@@ -85,6 +85,6 @@ def main(options):
         labels = np.concatenate([stage.array("labels", block) for block in run.blocks()])
     largest = ", ".join(f"{peak / 2**20:.0f}" for peak in sorted(peaks.values())[-2:])
     print(
-        f"{n:,} points in {n_parts} parts: {spent:.1f} s of CPU, {wall:.1f} s, peaks {largest} MiB, "
-        f"{labels.max() + 1} clusters, {(labels < 0).mean():.1%} outliers"
+        f"{n:,} points in {n_parts} parts: {spent:.1f} s of CPU, {wall:.1f} s, "
+        f"peaks {largest} MiB, {labels.max() + 1} clusters, {(labels < 0).mean():.1%} outliers"
     )
