@@ -6,6 +6,7 @@ pipeline; `HDBSCANModel` is what a fit leaves, as plain arrays.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -29,6 +30,8 @@ from dtopics.errors import InputError, NotFittedError, SettingError
 from dtopics.protocols import Arrays
 
 if TYPE_CHECKING:
+    from dtopics.clustering.collections import Clustered
+    from dtopics.clustering.distributed import PartsModel
     from dtopics.data import Block
     from dtopics.execution import Executor
     from dtopics.store import Run, Stage
@@ -40,6 +43,12 @@ MIN_POINTS = 3
 def is_integer(value: object) -> bool:
     """Whether it is an integer, and no truth value."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_dask_array(X: object) -> bool:
+    """Whether it is a Dask array; Dask is not loaded for the answer."""
+    module = sys.modules.get("dask.array")
+    return module is not None and isinstance(X, module.Array)
 
 
 def as_points(X: ArrayLike) -> NDArray[Any]:
@@ -61,11 +70,32 @@ def as_points(X: ArrayLike) -> NDArray[Any]:
     points = np.ascontiguousarray(points, np.float32 if points.dtype == np.float32 else np.float64)
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
-        raise InputError(
-            f"{len(bad):,} of {len(points):,} points have NaN or infinity, the first in row "
-            f"{bad[0]:,}: leave these rows out before clustering"
-        )
+        raise not_finite(len(bad), len(points), bad[0])
     return points
+
+
+def as_new_points(X: ArrayLike, n_components: int) -> NDArray[Any]:
+    """Return `X` as `as_points` does; a model of `n_components` is to label it.
+
+    Raises
+    ------
+    InputError
+        As `as_points`, or the number of components is another.
+    """
+    new = as_points(X)
+    if new.shape[1] != n_components:
+        raise InputError(
+            f"points have {new.shape[1]} components; the model was fit on {n_components}"
+        )
+    return new
+
+
+def not_finite(n_bad: int, n_points: int, first: int | np.integer) -> InputError:
+    """Return the error for rows with NaN or infinity, the first of which is given."""
+    return InputError(
+        f"{n_bad:,} of {n_points:,} points have NaN or infinity, the first in row "
+        f"{first:,}: leave these rows out before clustering"
+    )
 
 
 @dataclass(frozen=True)
@@ -164,13 +194,20 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         a one stays a cluster.
     allow_single_cluster : bool, default=False
         Whether all points may be one cluster.
+    run : str, optional
+        For Dask arrays: the URL of a run directory that every worker sees. It is kept, and the same
+        fit goes on there where an earlier one was broken off. By default a temporary folder, which
+        goes with the estimator and the arrays that it gave. Results do not depend on it.
 
     Attributes
     ----------
-    labels_ : ndarray of int32, shape (n_points,)
+    labels_ : ndarray or dask.array.Array of int32, shape (n_points,)
         −1 for outliers.
-    probabilities_ : ndarray of float32, shape (n_points,)
-    model_ : HDBSCANModel
+    probabilities_ : ndarray or dask.array.Array of float32, shape (n_points,)
+    outlier_scores_ : ndarray or dask.array.Array of float32, shape (n_points,)
+        GLOSH.
+    model_ : HDBSCANModel or PartsModel
+        The latter, which has `predict` only, where a Dask array was clustered in parts.
     n_features_in_ : int
 
     Notes
@@ -178,6 +215,11 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Labels, their numbers and probabilities are those of ``hdbscan.HDBSCAN`` with
     ``approx_min_span_tree=False``, but for splits at distance zero: they would part identical
     points at random and are not made.
+
+    A Dask array gives Dask arrays of the same values as NumPy's, and no process holds all of its
+    coordinates unless they are few: the workers write its chunks to the run directory and cluster
+    them there by parts. A block is as long as the longest chunk, and what a fit gives has one chunk
+    for each.
 
     References
     ----------
@@ -190,6 +232,12 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     >>> X = np.concatenate([np.linspace(0, 1, 20), np.linspace(9, 10, 20)])[:, None]
     >>> np.bincount(HDBSCAN(min_cluster_size=5).fit(X).labels_).tolist()
     [20, 20]
+
+    A Dask array gives lazy labels:
+
+    >>> import dask.array as da
+    >>> HDBSCAN(min_cluster_size=5).fit(da.from_array(X, chunks=(20, 1))).labels_
+    dask.array<labels, shape=(40,), dtype=int32, chunksize=(20,), chunktype=numpy.ndarray>
     """
 
     def __init__(
@@ -200,6 +248,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         cluster_selection_epsilon: float = 0.0,
         max_cluster_size: int | float = 0,
         allow_single_cluster: bool = False,  # noqa: FBT001, FBT002 (as hdbscan has it)
+        run: str | None = None,
     ) -> None:
         self.min_cluster_size = min_cluster_size
         self.min_samples = min_samples
@@ -207,6 +256,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.cluster_selection_epsilon = cluster_selection_epsilon
         self.max_cluster_size = max_cluster_size
         self.allow_single_cluster = allow_single_cluster
+        self.run = run
 
     def clusterer(self) -> HDBSCANClusterer:
         """Return the object that plays the `Clusterer` role with these parameters."""
@@ -218,19 +268,75 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )
         return HDBSCANClusterer(self.min_cluster_size, self.min_samples, selection)
 
-    def fit(self, X: ArrayLike, y: object = None) -> HDBSCAN:  # noqa: ARG002 (scikit-learn's)
-        """Cluster the points, shape (n_points, n_features); `y` is ignored."""
-        self.model_ = self.clusterer().fit(X)
+    model_: HDBSCANModel | PartsModel
+    _clustered: Clustered | None = None
+
+    def fit(self, X: Any, y: object = None, *, client: Any = None) -> HDBSCAN:  # noqa: ARG002
+        """Cluster the points.
+
+        Parameters
+        ----------
+        X : array-like or dask.array.Array of numbers, shape (n_points, n_features)
+            All finite. A Dask array is computed, once, block by block.
+        y : object
+            Ignored; scikit-learn's.
+        client : distributed.Client or str, optional
+            For Dask arrays: a client or a scheduler's address. By default the current client, else
+            ``DASK_SCHEDULER_ADDRESS``, else this process for one or two blocks, else a local
+            cluster for as long as the fit takes.
+
+        Returns
+        -------
+        HDBSCAN
+            This one.
+
+        Raises
+        ------
+        InputError
+            `X` has another number of dimensions, NaN or infinity, or chunks of unknown size.
+        """
+        if is_dask_array(X):
+            from dtopics.clustering.collections import cluster_array
+
+            fitted = cluster_array(X, self.clusterer(), self.run, client)
+            self._clustered, self.model_ = fitted, fitted.model()
+            self.labels_ = fitted.rows("labels")
+            self.probabilities_ = fitted.rows("probabilities")
+            self.outlier_scores_ = fitted.rows("outlier_scores")
+            self.n_features_in_ = int(X.shape[1])
+            return self
+        self._clustered, self.model_ = None, self.clusterer().fit(X)
         self.labels_ = self.model_.labels
         self.probabilities_ = self.model_.probabilities
+        self.outlier_scores_ = self.model_.outlier_scores.astype(np.float32)
         self.n_features_in_ = self.model_.points.shape[1]
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int32]:
-        """Return the labels of new points, shape (n_points,); see `HDBSCANModel.predict`."""
+    def predict(self, X: Any) -> Any:
+        """Return the labels of new points, by the rule of `HDBSCANModel.predict`.
+
+        Parameters
+        ----------
+        X : array-like or dask.array.Array of numbers, shape (n_new, n_features)
+
+        Returns
+        -------
+        ndarray or dask.array.Array of int32, shape (n_new,)
+            For a Dask array lazy, with its chunks; NaN is found when it is computed.
+
+        Raises
+        ------
+        InputError
+            The number of features differs, or there are NaN or infinity.
+        NotFittedError
+        """
         if not hasattr(self, "model_"):
             raise NotFittedError("this HDBSCAN has no clusters yet: call fit first")
-        return self.model_.predict(X)[0]
+        if is_dask_array(X):
+            from dtopics.clustering.collections import label_array
+
+            return label_array(X, self.n_features_in_, self._clustered, self.model_)
+        return self.model_.predict(as_new_points(X, self.n_features_in_))[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,12 +451,7 @@ class HDBSCANModel:
         InputError
             The number of components differs, or there are NaN or infinity.
         """
-        new = as_points(X)
-        if new.shape[1] != self.points.shape[1]:
-            raise InputError(
-                f"points have {new.shape[1]} components; the model was fit on "
-                f"{self.points.shape[1]}"
-            )
+        new = as_new_points(X, self.points.shape[1])
         clusters = Clusters(self.tree.parent, self.tree.birth, self._chosen)
         return predict(self._held, clusters, new, min_samples=self.min_samples)
 
