@@ -101,6 +101,8 @@ def model_options(command: F) -> F:
         click.option("--nr-topics", help="Merge to so many topics, or auto."),
         click.option("--top-n-words", type=int, help="Words that stand for a topic.  [10]"),
         click.option("--n-gram-range", nargs=2, type=int, help="Such as 1 2.  [1 1]"),
+        click.option("--calculate-probabilities", type=click.Choice(["sparse", "dense"]),
+                     help="Keep memberships in every topic."),
         click.option("--min-df-scope", type=click.Choice(["document", "topic"]),
                      help="What --min-df counts.  [document]"),
         click.option("--random-state", type=int, help="Seed of everything.  [42]"),

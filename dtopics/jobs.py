@@ -80,7 +80,9 @@ class Job:
     segment: Segment
 
 
-def make_recipe(params: Mapping[str, Any], *, embedded: bool, targets: bool) -> Recipe:
+def make_recipe(
+    params: Mapping[str, Any], *, embedded: bool, targets: bool, listed: bool = False
+) -> Recipe:
     """Choose the strategies that a model's parameters ask for.
 
     Parameters
@@ -91,6 +93,8 @@ def make_recipe(params: Mapping[str, Any], *, embedded: bool, targets: bool) -> 
         Whether embeddings are given.
     targets : bool
         Whether classes are given (``y``).
+    listed : bool
+        Whether the documents are a list, whose results are held in memory.
 
     Raises
     ------
@@ -127,14 +131,34 @@ def make_recipe(params: Mapping[str, Any], *, embedded: bool, targets: bool) -> 
         random_state=0 if seed is None else seed,
         top_n_words=params["top_n_words"],
         nr_topics=params["nr_topics"],
+        memberships=membership_form(params["calculate_probabilities"], listed=listed),
     )
+
+
+def membership_form(wanted: Any, *, listed: bool) -> str | None:
+    """Return the form of memberships that ``calculate_probabilities`` asks for.
+
+    Raises
+    ------
+    SettingError
+    """
+    if wanted is False:
+        return None
+    if wanted is True:
+        return "held" if listed else "sparse"
+    if isinstance(wanted, str) and wanted in ("dense", "sparse"):
+        return "held" if listed and wanted == "dense" else wanted
+    message = f"calculate_probabilities must be a bool, 'dense' or 'sparse', not {wanted!r}"
+    raise SettingError(message)
 
 
 def run_fit(
     params: Mapping[str, Any], documents: Any, embeddings: Any, y: Any, around: Surroundings
 ) -> Job:
     """Fit, or go on with a fit that was broken off."""
-    recipe = make_recipe(params, embedded=embeddings is not None, targets=y is not None)
+    recipe = make_recipe(
+        params, embedded=embeddings is not None, targets=y is not None, listed=is_list(documents)
+    )
     with connected(around) as reached:
         return _fit(params, recipe, documents, embeddings, y, reached)
 
@@ -161,7 +185,10 @@ def _fit(
     if params["random_state"] is None:  # drawn once for a run: what is done again must be the same
         seed = run.state.setdefault("drawn_random_state", secrets.randbelow(2**32))
         seeded = {**params, "random_state": seed}
-        recipe = make_recipe(seeded, embedded=embeddings is not None, targets=y is not None)
+        recipe = make_recipe(
+            seeded, embedded=embeddings is not None, targets=y is not None,
+            listed=is_list(documents),
+        )  # fmt: skip
     with _planned(corpus, run, params["block_size"], around) as (segment, executor):
         with computing(around.client):
             inputs = _inputs(run, segment, corpus, embeddings, y, executor, around.progress)
@@ -185,12 +212,13 @@ def run_transform(
     *,
     trust: bool,
     block_size: int | None,
+    memberships: str | None = None,
 ) -> Run:
     """Label new documents by a run; the results lie in `out`, its own state below it."""
     with connected(around) as reached:
         return _transform(
             run, topics, embedder, documents, embeddings, out, reached,
-            trust=trust, block_size=block_size,
+            trust=trust, block_size=block_size, memberships=memberships,
         )  # fmt: skip
 
 
@@ -205,6 +233,7 @@ def _transform(
     *,
     trust: bool,
     block_size: int | None,
+    memberships: str | None = None,
 ) -> Run:
     with computing(around.client):
         corpus = as_corpus(documents)
@@ -237,10 +266,16 @@ def _transform(
         if "fitted" not in work.state:
             _check_width(embeddings, embedder, topics, around.run.storage_options, executor)
         work.begin({"model": str(run.location)})
-        transform(run, work, inputs, embedder, topics, out, executor, trust=trust)
+        transform(run, work, inputs, embedder, topics, out, executor, trust=trust,
+                  memberships=memberships)  # fmt: skip
         verify_read(segment, corpus.storage_options)
         work.finish("")
     return work
+
+
+def is_list(documents: Any) -> bool:
+    """Return whether the documents are held in memory, and so their results."""
+    return isinstance(documents, list | tuple | np.ndarray)
 
 
 def describe_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,10 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         Its pruning is exact and over all documents.
     ctfidf_model : ClassTfidfTransformer or None
         `dtopics.ClassTfidfTransformer` or BERTopic's.
+    calculate_probabilities : bool or {"dense", "sparse"}, default=False
+        The membership of each document in every topic, by HDBSCAN's soft clustering. True: dense
+        for a list, where `probabilities_` is a matrix then as in BERTopic; for a corpus sparse,
+        the eight largest of each document.
     min_df_scope : {"document", "topic"}, default="document"
         What `min_df`, `max_df` of the vectorizer count: documents, or topics as in BERTopic.
     random_state : int or None, default=42
@@ -76,6 +80,8 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     topics_ : list of int, or dask.array.Array of int32, shape (n_documents,)
         Topic of each document, −1 for outliers. Lazy unless a list was fitted.
     probabilities_ : ndarray or dask.array.Array of float32, shape (n_documents,)
+    memberships_ : dask.array.Array of float32, shape (n_documents, n_topics)
+        With `calculate_probabilities`: how much each document belongs to each topic.
     labels_ : the same as `topics_`, as scikit-learn names it
     topic_sizes_ : dict of int to int
     topic_representations_ : dict of int to list of (str, float)
@@ -120,6 +126,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         hdbscan_model: Any = None,
         vectorizer_model: Any = None,
         ctfidf_model: Any = None,
+        calculate_probabilities: bool | str = False,
         min_df_scope: str = "document",
         random_state: int | None = 42,
         sample_size: int = 100_000,
@@ -138,6 +145,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         self.hdbscan_model = hdbscan_model
         self.vectorizer_model = vectorizer_model
         self.ctfidf_model = ctfidf_model
+        self.calculate_probabilities = calculate_probabilities
         self.min_df_scope = min_df_scope
         self.random_state = random_state
         self.sample_size = sample_size
@@ -346,8 +354,29 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
 
     @property
     def probabilities_(self) -> Any:
-        """Strength of each document's membership in its topic."""
+        """Strength of each document's membership in its topic.
+
+        With `calculate_probabilities`, for a list: in every topic, shape (n_documents, n_topics).
+        """
+        if self._in_memory and self.calculate_probabilities:
+            return self.memberships_.compute(scheduler="threads")
         return self._rows("probabilities")
+
+    @property
+    def memberships_(self) -> Any:
+        """Membership of each document in every topic, a Dask array (n_documents, n_topics).
+
+        The sparse form has zeros where nothing was kept.
+
+        Raises
+        ------
+        NotFittedError
+            They were not calculated.
+        """
+        if not self._run_with_rows.has_fitted("memberships"):
+            message = "there are no memberships: fit with calculate_probabilities=True"
+            raise NotFittedError(message)
+        return results.memberships(self._run.fitted("memberships"), self._topics)
 
     @property
     def topic_sizes_(self) -> dict[int, int]:
@@ -412,7 +441,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         local: LocalSettings | None = None,
     ) -> TopicModel:
         if self.run is None:
-            in_memory = isinstance(documents, list | tuple | np.ndarray)
+            in_memory = jobs.is_list(documents)
             self._temporary = temporary_folder(self if in_memory else None)
         url = self._temporary if self.run is None else self.run
         around = jobs.Surroundings(
@@ -422,7 +451,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
             local,
         )
         job = jobs.run_fit(self.get_params(deep=False), documents, embeddings, y, around)
-        self._in_memory = isinstance(documents, list | tuple | np.ndarray)
+        self._in_memory = jobs.is_list(documents)
         self._documents = documents if self._in_memory else None
         self._embedder = job.fitted.embedder
         self._trust = True
@@ -444,7 +473,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     ) -> tuple[Any, Any]:
         topics = self._topics
         options = self.storage_options or {}
-        in_memory = isinstance(documents, list | tuple | np.ndarray)
+        in_memory = jobs.is_list(documents)
         temporary = temporary_folder(self if in_memory else None) if out is None else None
         folder = Location(temporary or str(out), {} if temporary else options)
         around = jobs.Surroundings(
@@ -454,12 +483,17 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
             local,
         )
         embedder = None if embeddings is not None else self._embedder_for_new()
+        form = jobs.membership_form(self.calculate_probabilities, listed=True)
+        form = form if in_memory else None
         work = jobs.run_transform(
             self._run, topics, embedder, documents, embeddings, folder, around,
-            trust=self._trust, block_size=self.block_size,
+            trust=self._trust, block_size=self.block_size, memberships=form,
         )  # fmt: skip
         if in_memory:
             found = results.read_assignments(folder, work)
+            if "memberships" in work.state["stages"]:
+                lazy = results.memberships(work.fitted("memberships"), topics)
+                found = found[0], lazy.compute(scheduler="threads")
             if temporary:
                 shutil.rmtree(temporary, ignore_errors=True)
             return found

@@ -14,6 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dtopics.clustering.membership_steps import NewMemberships, find_memberships, kept
 from dtopics.clustering.steps import ImportTargets, LabelBlock, PredictBlock, cluster_points
 from dtopics.corpus.steps import DescribeBlock, DrawSample
 from dtopics.data import Block
@@ -99,6 +100,8 @@ class Recipe:
     ctfidf : ClassTfidfTransformer
     sample_size, random_state, top_n_words, nr_topics
         As in `TopicModel`.
+    memberships : {"held", "dense", "sparse"} or None
+        The form in which memberships in every topic are kept; None where they are not wanted.
     """
 
     embedder: Any
@@ -110,6 +113,7 @@ class Recipe:
     random_state: int
     top_n_words: int
     nr_topics: int | str | None = None
+    memberships: str | None = None
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,10 @@ def cluster(
     executor.map_blocks(
         reduced, ReduceBlock(embeddings, documents, model, bounds, trust=True), bare
     )
-    return cluster_points(run, recipe.clusterer, reduced, bare, executor)
+    clusters = cluster_points(run, recipe.clusterer, reduced, bare, executor)
+    if recipe.memberships is not None:
+        find_memberships(run, recipe.memberships, reduced, clusters, bare, executor)
+    return clusters
 
 
 def examples(
@@ -312,6 +319,7 @@ def transform(
     executor: Executor,
     *,
     trust: bool,
+    memberships: str | None = None,
 ) -> dict[str, Stage]:
     """Embed, place and label new documents by a fitted run; write their topics to `folder`."""
     bare, map_blocks = inputs.bare, executor.map_blocks
@@ -328,6 +336,11 @@ def transform(
     map_blocks(reduced, ReduceBlock(embeddings, documents, model, trust=trust), bare)
     clusters = out.stage("clusters", {}, [clusterer, reduced])
     map_blocks(clusters, PredictBlock(reduced, clusterer, trust=trust), bare)
+    if memberships is not None and run.has_fitted("membership table"):
+        table = run.fitted("membership table")
+        keep = kept(table, memberships, sum(block.n_rows for block in bare))
+        among = out.stage("memberships", {"keep": keep}, [table, reduced])
+        map_blocks(among, NewMemberships(reduced, clusterer, table, keep), bare)
     lookup = tuple(topics.lookup.tolist())
     stage = out.stage("assignments", {"topics": list(lookup)}, [documents, clusters])
     take_over(out, stage, folder, bare)

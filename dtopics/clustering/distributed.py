@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dtopics.clustering.prediction import Clusters, TrainedPart, predict
+from dtopics.clustering.prediction import (
+    Clusters,
+    Joined,
+    TrainedPart,
+    join_in_batches,
+    predict,
+)
 from dtopics.clustering.selection import (
     Chosen,
     CondensedTree,
@@ -359,8 +365,14 @@ class PartsModel:
         return cls(
             int(params["min_samples"]),
             StoredPoints(parts, forests, stage, np.cumsum([0, *sizes])),
-            Clusters(arrays["node_parent"], arrays["node_birth"], chosen),
+            Clusters(
+                arrays["node_parent"], arrays["node_birth"], arrays["node_max_lambda"], chosen
+            ),
         )
+
+    def join(self, X: NDArray[Any]) -> Iterator[tuple[slice, Joined]]:
+        """Find where new points join the tree, some rows at a time."""
+        return join_in_batches(self.points, X, min_samples=self.min_samples)
 
     def predict(self, X: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Label new points as `HDBSCANModel.predict` does, reading the parts that they lie near."""

@@ -7,7 +7,7 @@ pipeline; `HDBSCANModel` is what a fit leaves, as plain arrays.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from dtopics.clustering.prediction import Clusters, HeldPoints, predict
+from dtopics.clustering.prediction import (
+    Clusters,
+    HeldPoints,
+    Joined,
+    join_in_batches,
+    predict,
+)
 from dtopics.clustering.selection import (
     Chosen,
     CondensedTree,
@@ -130,7 +136,7 @@ class HDBSCANClusterer:
             "min_cluster_size": int(self.min_cluster_size),
             "min_samples": self.n_neighbours,
             **_plain(self.selection),
-            "version": 1,
+            "version": 2,
         }
 
     def fit(self, X: ArrayLike) -> HDBSCANModel:
@@ -452,8 +458,26 @@ class HDBSCANModel:
             The number of components differs, or there are NaN or infinity.
         """
         new = as_new_points(X, self.points.shape[1])
-        clusters = Clusters(self.tree.parent, self.tree.birth, self._chosen)
-        return predict(self._held, clusters, new, min_samples=self.min_samples)
+        return predict(self._held, self.clusters, new, min_samples=self.min_samples)
+
+    def join(self, X: NDArray[Any]) -> Iterator[tuple[slice, Joined]]:
+        """Find where new points join the tree, some rows at a time."""
+        return join_in_batches(self._held, X, min_samples=self.min_samples)
+
+    @property
+    def clusters(self) -> Clusters:
+        """What labels new points."""
+        tree = self.tree
+        return Clusters(tree.parent, tree.birth, tree.max_lambda(), self._chosen)
+
+    @property
+    def point_arrays(self) -> dict[str, NDArray[Any]]:
+        """What the tree says of each training point, beside its label."""
+        return {
+            "node": self.tree.point_node,
+            "lambda": self.tree.point_lambda,
+            "outlier_scores": self.outlier_scores.astype(np.float32),
+        }
 
     @cached_property
     def _held(self) -> HeldPoints:

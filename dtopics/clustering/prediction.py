@@ -104,12 +104,13 @@ class Clusters:
     Attributes
     ----------
     parent : ndarray of int32, shape (n_nodes,)
-    birth : ndarray of float64, shape (n_nodes,)
+    birth, max_lambda : ndarray of float64, shape (n_nodes,)
     chosen : Chosen
     """
 
     parent: NDArray[np.int32]
     birth: NDArray[np.float64]
+    max_lambda: NDArray[np.float64]
     chosen: Chosen
 
 

@@ -52,11 +52,16 @@ class FitClusterer:
         X = np.concatenate([rows[mask] for rows, mask in zip(points, placed, strict=True)])
         del points
         model: Any = self.clusterer.fit(X)
+        more = getattr(model, "point_arrays", {})
         start = 0
         for block, mask in zip(self.blocks, placed, strict=True):
             stop = start + int(mask.sum())
             found = model.labels[start:stop], model.probabilities[start:stop]
-            stage.write_block(block, spread(mask, *found))
+            values: dict[str, Any] = dict(spread(mask, *found))
+            for name, array in more.items():
+                values[name] = np.full(len(mask), -1 if name == "node" else 0, array.dtype)
+                values[name][mask] = array[start:stop]
+            stage.write_block(block, values)
             start = stop
         params, arrays = model.to_arrays()
         notes = {"gave_way": getattr(model, "gave_way", 0.0)}

@@ -77,6 +77,48 @@ def lazy_assignments(folder: Location, run: Run) -> tuple[Any, Any]:
     return columns[0], columns[1]
 
 
+def memberships(stage: Stage, topics: Topics) -> Any:
+    """Return memberships in every topic as a Dask array, shape (n_documents, n_topics)."""
+    import dask.array as da
+
+    (segment, *_), *_ = stage.segments
+    dense = (stage.location / "data.zarr" / segment / "dense").exists()
+    names = ("dense",) if dense else ("cluster", "membership")
+    arrays = [stage.dask_array(name) for name in names]
+    rows, n_topics = arrays[0].chunks[0], len([topic for topic in topics.ids if topic >= 0])
+    step = dense_topics if dense else sparse_topics
+    return da.map_blocks(
+        step, *arrays, lookup=topics.lookup, n_topics=n_topics, dtype=np.float32,
+        chunks=(rows, (n_topics,)), meta=np.empty((0, 0), np.float32),
+    )  # fmt: skip
+
+
+def dense_topics(
+    vectors: NDArray[np.float32], *, lookup: NDArray[np.int32], n_topics: int
+) -> NDArray[np.float32]:
+    """Add up the memberships in the clusters of each topic."""
+    found = np.zeros((len(vectors), n_topics), np.float32)
+    for cluster, topic in enumerate(lookup[1:]):
+        if topic >= 0:
+            found[:, topic] += vectors[:, cluster]
+    return found
+
+
+def sparse_topics(
+    clusters: NDArray[np.int32],
+    values: NDArray[np.float32],
+    *,
+    lookup: NDArray[np.int32],
+    n_topics: int,
+) -> NDArray[np.float32]:
+    """Add up the memberships that were kept."""
+    found = np.zeros((len(clusters), n_topics), np.float32)
+    topics = lookup[clusters + 1]
+    rows, columns = np.nonzero((clusters >= 0) & (topics >= 0))
+    np.add.at(found, (rows, topics[rows, columns]), values[rows, columns])
+    return found
+
+
 def lazy_document_info(run: Run, topics: Topics) -> Any:
     """Return doc_id, Topic, Probability and what stands for the topic as a Dask DataFrame."""
     import dask.dataframe as dd
