@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from dtopics.clustering.distributed import content_key
 from dtopics.clustering.hdbscan import HDBSCANClusterer, as_new_points, not_finite
-from dtopics.clustering.steps import clusterer_model
+from dtopics.clustering.steps import cluster_points, clusterer_model
 from dtopics.data import Block
 from dtopics.errors import InputError
 from dtopics.execution import Executor, SilentProgress
@@ -147,10 +146,7 @@ def cluster_array(X: Any, clusterer: HDBSCANClusterer, run: str | None, client: 
     progress = SilentProgress()
     with executor_for(client, opened.location, n_blocks=len(blocks), progress=progress) as executor:
         reduced = import_points(opened, X, executor)
-        stage = clusterer.fit_blocks(opened, reduced, blocks, executor)
-        if stage is None:
-            stage = opened.stage("clusters", clusterer.describe(), [reduced])
-            executor.run(stage, FitPoints(clusterer, reduced, blocks))
+        stage = cluster_points(opened, clusterer, reduced, blocks, executor)
     opened.finish("")
     return Clustered(stage, folder)
 
@@ -267,37 +263,6 @@ class ImportPoints:
             return len(bad), block.row_start + int(bad[0])
         self.stage.write_block(block, {"reduced": points})
         return 0, 0
-
-
-@dataclass(frozen=True)
-class FitPoints:
-    """Cluster the points of all blocks in one process.
-
-    Parameters
-    ----------
-    clusterer : HDBSCANClusterer
-    reduced : Stage
-    blocks : sequence of Block
-    """
-
-    clusterer: HDBSCANClusterer
-    reduced: Stage
-    blocks: Sequence[Block]
-
-    def __call__(self, stage: Stage) -> Mapping[str, Any]:
-        """Write each block's labels, probabilities and scores; return the fitted model."""
-        X = np.concatenate([self.reduced.array("reduced", block) for block in self.blocks])
-        model = self.clusterer.fit(X)
-        found = {
-            "labels": model.labels,
-            "probabilities": model.probabilities,
-            "outlier_scores": model.outlier_scores.astype(np.float32),
-        }
-        for block in self.blocks:
-            rows = slice(block.row_start, block.row_start + block.n_rows)
-            stage.write_block(block, {name: array[rows] for name, array in found.items()})
-        params, arrays = model.to_arrays()
-        return {"model": params, **arrays, "notes": {"gave_way": model.gave_way}}
 
 
 @dataclass(frozen=True, eq=False)
