@@ -7,6 +7,7 @@ never changes the user's object; `load_model` brings a stored model back.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from dtopics.clustering.hdbscan import HDBSCAN, HDBSCANClusterer, HDBSCANModel
     from dtopics.clustering.wrapped import CentroidModel, ForeignModel
     from dtopics.protocols import Arrays, Clusterer, ClustererModel
+
+logger = logging.getLogger("dtopics")
 
 __all__ = [
     "GIANT_SHARE",
@@ -53,10 +56,11 @@ def as_clusterer(
     ----------
     hdbscan_model : object or None
         ``None``: `HDBSCAN` with ``min_cluster_size=min_topic_size`` and
-        ``max_cluster_size=0.8``. A `HDBSCAN` of dtopics, of ``hdbscan`` or of scikit-learn: ours,
-        exact, with its settings (those that mean something else here, another metric say, make it
-        run as it is). Any clusterer of scikit-learn: a
-        clone of it. An object with the `Clusterer` role: itself.
+        ``max_cluster_size=0.8``. A `HDBSCAN` of dtopics, of ``hdbscan``, of scikit-learn or of
+        cuML: ours, exact, with its settings (those that mean something else here, another metric
+        say, make it run as it is, on one worker). Any clusterer of scikit-learn: a clone of it, on
+        one worker. An object with the `Clusterer` role: itself. What became of another library's
+        is logged.
     min_topic_size : int, default=10
         The least number of documents of a topic, for ``None``.
     random_state : int, optional
@@ -93,7 +97,13 @@ def as_clusterer(
     if hasattr(hdbscan_model, "describe") and hasattr(hdbscan_model, "fit"):
         return hdbscan_model  # type: ignore[no-any-return]
     ours = hdbscan.from_foreign(hdbscan_model)
-    return ours or wrapped.wrap(hdbscan_model, random_state=random_state)
+    given = f"{kind.__module__.partition('.')[0]}'s {kind.__name__}"
+    if ours is not None:
+        logger.info("%s: run by dtopics with its settings, exact, over all workers", given)
+        return ours
+    clusterer = wrapped.wrap(hdbscan_model, random_state=random_state)
+    logger.info("%s: run as it is, on one worker, which holds all reduced points", given)
+    return clusterer
 
 
 def load_model(

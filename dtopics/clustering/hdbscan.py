@@ -526,12 +526,13 @@ class HDBSCANModel:
 def from_foreign(estimator: Any) -> HDBSCANClusterer | None:
     """Return ours with the settings of another library's HDBSCAN, where they mean the same.
 
-    ``algorithm``, ``leaf_size`` and the like change the speed only; ``approx_min_span_tree`` the
-    exactness, and ours is exact.
+    ``algorithm``, ``leaf_size`` and the like change the speed only; ``approx_min_span_tree`` and
+    cuML's ``build_algo`` the exactness, and ours is exact. cuML counts `min_samples` as hdbscan
+    does.
     """
     kind = type(estimator)
     origin = kind.__module__.partition(".")[0]
-    if kind.__name__ != "HDBSCAN" or origin not in ("hdbscan", "sklearn"):
+    if kind.__name__ != "HDBSCAN" or origin not in ("hdbscan", "sklearn", "cuml"):
         return None
     params = estimator.get_params(deep=False)
     neutral = {

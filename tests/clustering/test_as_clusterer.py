@@ -1,8 +1,11 @@
+import logging
+
 import hdbscan
 import numpy as np
 import pytest
 import sklearn.cluster
 from clustering_contract import Thirds, blobs
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import dtopics.clustering
@@ -55,6 +58,63 @@ def test_what_means_something_else_runs_as_it_is(given):
     assert isinstance(clusterer, WrappedClusterer)
     assert type(clusterer.estimator) is type(given)
     assert clusterer.estimator is not given
+
+
+class StandIn(BaseEstimator):
+    """The parameters of ``cuml.cluster.HDBSCAN``, which needs a GPU to be made."""
+
+    def __init__(
+        self,
+        min_cluster_size=5,
+        min_samples=None,
+        cluster_selection_epsilon=0.0,
+        max_cluster_size=0,
+        metric="euclidean",
+        alpha=1.0,
+        p=None,
+        cluster_selection_method="eom",
+        allow_single_cluster=False,
+        gen_min_span_tree=False,
+        build_algo="brute_force",
+    ):
+        self.min_cluster_size = min_cluster_size
+        self.min_samples = min_samples
+        self.cluster_selection_epsilon = cluster_selection_epsilon
+        self.max_cluster_size = max_cluster_size
+        self.metric = metric
+        self.alpha = alpha
+        self.p = p
+        self.cluster_selection_method = cluster_selection_method
+        self.allow_single_cluster = allow_single_cluster
+        self.gen_min_span_tree = gen_min_span_tree
+        self.build_algo = build_algo
+
+    def fit(self, X):
+        self.labels_ = np.zeros(len(X), np.int32)
+        return self
+
+
+StandIn.__name__ = "HDBSCAN"
+StandIn.__module__ = "cuml.cluster.hdbscan.hdbscan"
+
+
+def test_cumls_is_ours_with_its_settings():
+    given = StandIn(15, cluster_selection_method="leaf", build_algo="nn_descent")
+    assert as_clusterer(given) == HDBSCANClusterer(15, None, Selection("leaf"))
+    assert as_clusterer(StandIn(15, 6)) == HDBSCANClusterer(15, 6)
+    assert isinstance(as_clusterer(StandIn(alpha=0.5)), WrappedClusterer)
+
+
+def test_what_became_of_the_users_object_is_logged(caplog):
+    caplog.set_level(logging.INFO, "dtopics")
+    as_clusterer(hdbscan.HDBSCAN(15))
+    as_clusterer(hdbscan.HDBSCAN(15, metric="manhattan"))
+    as_clusterer(sklearn.cluster.KMeans(3))
+    assert [record.getMessage() for record in caplog.records] == [
+        "hdbscan's HDBSCAN: run by dtopics with its settings, exact, over all workers",
+        "hdbscan's HDBSCAN: run as it is, on one worker, which holds all reduced points",
+        "sklearn's KMeans: run as it is, on one worker, which holds all reduced points",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")
