@@ -6,7 +6,8 @@
 - ``clustering --trees=200000``: spanning trees in one process on one thread, by parts;
 - ``clustering --fits=1000000``: fits over two workers in 4 and in 16 parts, and the references';
 - ``clustering --dimensions=50000``: 2 to 50 dimensions;
-- ``clustering --predict=200000``: new points and memberships.
+- ``clustering --predict=200000``: new points and memberships;
+- ``clustering --real``: the trees and labels of real corpora, reduced by UMAP, beside hdbscan's.
 
 Made-up points: clusters of lognormal sizes, some bent, and a fifth of the points noise. CPU is that
 of all processes, and what is compared runs in turns.
@@ -53,6 +54,9 @@ def points(n, d=5, seed=0):
 def main(options):
     """Do one benchmark, or all at small sizes."""
     named = {"trees": trees, "fits": fits, "dimensions": dimensions, "predict": prediction}
+    if "--real" in options:
+        real()
+        return
     for option in options:
         name, _, n = option.lstrip("-").partition("=")
         if name in named:
@@ -216,6 +220,72 @@ def matched(ours, theirs, labels):
         among = pairs[pairs[:, 0] == cluster, 1]
         numbers[cluster] = np.bincount(among).argmax() if len(among) else -1
     return numbers[labels]
+
+
+def real():
+    """Compare trees, flat cuts and labels of real corpora with those of hdbscan."""
+    from benchmarks.corpora import load
+    from dtopics import UMAP
+
+    for name, n_documents in (("20newsgroups", None), ("reddit_titles", 100_000)):
+        embeddings = load(name, n_documents).embeddings
+        filled = np.flatnonzero(np.any(embeddings != 0, axis=1))
+        compare(name, UMAP().fit(embeddings[filled]).embedding)
+
+
+def compare(name, X):
+    import hdbscan
+    from sklearn.metrics import adjusted_rand_score
+
+    from dtopics.clustering import HDBSCAN
+    from dtopics.clustering.selection import CondensedTree, Selection, choose, label_points
+    from dtopics.clustering.spanning.memory import spanning_tree
+
+    size = min_cluster_size(len(X))
+    theirs = hdbscan.HDBSCAN(
+        size, MIN_SAMPLES, approx_min_span_tree=False, core_dist_n_jobs=1, gen_min_span_tree=True
+    ).fit(X)
+    edges = theirs.minimum_spanning_tree_.to_numpy()
+    fitted = HDBSCAN(size, MIN_SAMPLES).fit(X)
+    trees = {n: spanning_tree(X, min_samples=MIN_SAMPLES, n_parts=n) for n in (1, 4, 16, 64)}
+    one = trees[1]
+    print(f"{name}: {len(X):,} points, {fitted.labels_.max() + 1} clusters")
+    print(f"  weights equal to the bit: {(np.sort(edges[:, 2]) == one.weight).all()}")
+    cuts = np.quantile(one.weight, np.linspace(0.1, 0.99, 9))
+    flat = [
+        adjusted_rand_score(
+            under(cut, edges[:, 0], edges[:, 1], edges[:, 2]),
+            under(cut, one.one, one.other, one.weight),
+        )
+        for cut in cuts
+    ]
+    print(f"  flat cuts: ARI at least {min(flat)}")
+    for n_parts, tree in trees.items():
+        condensed = CondensedTree.of_edges(tree.one, tree.other, tree.weight, size)
+        chosen = choose(condensed, Selection())
+        found = label_points(chosen, condensed.point_node, condensed.point_lambda)
+        same = (found[0] == fitted.labels_).all() and (found[1] == fitted.probabilities_).all()
+        print(f"  {n_parts} parts: labels and probabilities equal to the bit: {same}")
+    labels = matched(fitted.labels_, theirs.labels_, theirs.labels_)
+    agree = labels == fitted.labels_
+    apart = np.abs(theirs.probabilities_ - fitted.probabilities_)[agree]
+    print(
+        f"  labels beside hdbscan's: ARI {adjusted_rand_score(labels, fitted.labels_):.5f}, "
+        f"{(~agree).sum()} points differ; of the others' probabilities "
+        f"{(apart > 1e-6).sum()} differ by more than 1e-6",
+        flush=True,
+    )
+
+
+def under(cut, one, other, weight):
+    """Return the components of the edges that are no heavier than a cut."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows = weight <= cut
+    ends = one[rows].astype(int), other[rows].astype(int)
+    n = len(one) + 1
+    return connected_components(coo_array((np.ones(rows.sum()), ends), shape=(n, n)))[1]
 
 
 def over_dask(n, n_parts):

@@ -16,6 +16,18 @@ Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Points = NDArray[np.floating]
+
+
+@jit()
+def project(points: Points, mean: Floats, components: Floats, out: Points) -> None:
+    """Write points in other components, each row by itself and in one order of adding up."""
+    for i in range(points.shape[0]):
+        for k in range(components.shape[0]):
+            total = 0.0
+            for j in range(points.shape[1]):
+                total += (points[i, j] - mean[j]) * components[k, j]
+            out[i, k] = total
 
 
 @jit()

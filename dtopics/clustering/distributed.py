@@ -8,6 +8,7 @@ they are, in parts, and prediction reads those parts that new points lie in or n
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from dtopics.clustering.prediction import (
     join_in_batches,
     predict,
 )
+from dtopics.clustering.principal import Projection
+from dtopics.clustering.principal_steps import find_components
 from dtopics.clustering.selection import (
     Chosen,
     CondensedTree,
@@ -47,6 +50,7 @@ from dtopics.clustering.spanning.steps import (
     SampleSpan,
     ScatterSpan,
     kept_parts,
+    projection_of,
 )
 from dtopics.data import OUTLIER, Block
 from dtopics.store import Run, Stage, own_lengths, spans
@@ -55,6 +59,10 @@ if TYPE_CHECKING:
     from dtopics.clustering.hdbscan import HDBSCANClusterer
     from dtopics.execution import Executor
 
+logger = logging.getLogger("dtopics")
+
+#: Features from which on an exact search is said to be slow.
+MANY_FEATURES = 15
 #: The kind of model that is kept in parts.
 PARTS = "hdbscan parts"
 #: Points of a part, where Dask's configuration (``dtopics.clustering.part-points``) has no other.
@@ -100,7 +108,11 @@ def cluster_by_parts(
         run.use(clusters.whole_json("model").get("stages", {}))
         executor.run(clusters, _nothing_to_do)
         return clusters
-    divided = divide(run, reduced, blocks, executor)
+    n_rows = sum(block.n_rows for block in blocks)
+    members = spans(blocks, max(64, -(-n_rows // SPAN_ROWS)))
+    placed = Placed(reduced, {span.name: among for span, among in members.items()})
+    placed = approximated(run, clusterer, placed, list(members), executor)
+    divided = divide(run, placed, members, executor)
     if divided is None:
         return None
     parts, n_points = divided
@@ -108,7 +120,7 @@ def cluster_by_parts(
     rounds = join_all(run, forests, executor)
     step = FitTree(
         forests, tuple(rounds), n_points, int(clusterer.min_cluster_size), clusterer.n_neighbours,
-        clusterer.selection, reduced, tuple(blocks),
+        clusterer.selection, placed, tuple(blocks),
     )  # fmt: skip
     planned = [(s["name"], s["n_rows"], s["block_rows"]) for s in run.segments]
     both = [*planned, *own_lengths(parts.blocks)]
@@ -117,17 +129,34 @@ def cluster_by_parts(
     return clusters
 
 
+def approximated(
+    run: Run, clusterer: HDBSCANClusterer, placed: Placed, listed: list[Block], executor: Executor
+) -> Placed:
+    """Return the points as they are to be clustered: in principal components if that is wanted."""
+    first = placed.spans[listed[0].name][0]
+    n_features = placed.reduced.array("reduced", first).shape[1]
+    n_components = clusterer.principal_components
+    if n_components is not None and clusterer.approximates(n_features):
+        components = find_components(run, placed, int(n_components), listed, executor)
+        logger.info("%s", projection_of(components))
+        return replace(placed, components=components)
+    if n_features > MANY_FEATURES:
+        logger.warning(
+            "HDBSCAN*: exact in %d dimensions, where nearly all pairs of points are compared; "
+            "HDBSCAN(principal_components=%d) approximates it",
+            n_features, MANY_FEATURES,
+        )  # fmt: skip
+    return placed
+
+
 def divide(
-    run: Run, reduced: Stage, blocks: Sequence[Block], executor: Executor
+    run: Run, placed: Placed, members: Mapping[Block, tuple[Block, ...]], executor: Executor
 ) -> tuple[Parts, int] | None:
     """Divide the points into parts; return these and the number of points, or None for one part."""
-    n_rows = sum(block.n_rows for block in blocks)
-    members = spans(blocks, max(64, -(-n_rows // SPAN_ROWS)))
-    listed = list(members)
-    placed = Placed(reduced, {span.name: among for span, among in members.items()})
+    listed, blocks = list(members), [block for among in members.values() for block in among]
     lengths = own_lengths(listed)
 
-    sampled = run.stage("point sample", {}, [reduced], lengths)
+    sampled = run.stage("point sample", {}, [placed.source], lengths)
     executor.map_blocks(sampled, SampleSpan(placed), listed)
     points = part_points()
     division = run.stage("division", {"part_points": points}, [sampled])
@@ -138,7 +167,7 @@ def divide(
 
     position = {block: i for i, block in enumerate(blocks)}
     first_blocks = {span.name: position[among[0]] for span, among in members.items()}
-    scattered = run.stage("scattered points", {}, [reduced, division], lengths)
+    scattered = run.stage("scattered points", {}, [placed.source, division], lengths)
     executor.map_blocks(scattered, ScatterSpan(placed, division, first_blocks), listed)
     layout = run.stage("layout", {}, [scattered])
     executor.run(layout, LayOut(scattered, listed))
@@ -206,7 +235,7 @@ class FitTree:
     n_points : int
     min_cluster_size, min_samples : int
     selection : Selection
-    reduced : Stage
+    placed : Placed
     blocks : tuple of Block
         The plan.
     """
@@ -217,7 +246,7 @@ class FitTree:
     min_cluster_size: int
     min_samples: int
     selection: Selection
-    reduced: Stage
+    placed: Placed
     blocks: tuple[Block, ...]
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:
@@ -242,8 +271,13 @@ class FitTree:
             "key": parts.key,
             "stages": {s.name: s.fingerprint for s in (parts.stage, parts.layout, forests)},
         }
+        projection: dict[str, NDArray[Any]] = {}
+        if self.placed.components is not None:
+            more, projection = projection_of(self.placed.components).to_arrays()
+            params.update(more)
         return {
             "model": params,
+            **projection,
             "node_parent": tree.parent,
             "node_birth": tree.birth,
             "node_size": tree.size,
@@ -283,7 +317,7 @@ class FitTree:
     def _label_blocks(self, stage: Stage, tree: CondensedTree, chosen: Chosen) -> None:
         start, largest = 0, tree.largest_lambda()
         for block in self.blocks:
-            placed = np.isfinite(self.reduced.array("reduced", block)).all(axis=1)
+            placed = np.isfinite(self.placed.reduced.array("reduced", block)).all(axis=1)
             stop = start + int(placed.sum())
             node, lambdas = tree.point_node[start:stop], tree.point_lambda[start:stop]
             values: dict[str, NDArray[Any]] = {
@@ -338,11 +372,18 @@ class PartsModel:
     min_samples : int
     points : StoredPoints
     clusters : Clusters
+    projection : Projection or None
+        What the points were made by, where they are not the points that were given.
     """
 
     min_samples: int
     points: StoredPoints
     clusters: Clusters
+    projection: Projection | None
+
+    def project(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Return points as they were clustered."""
+        return X if self.projection is None else self.projection(X)
 
     @classmethod
     def of(cls, stage: Stage) -> PartsModel:
@@ -368,12 +409,14 @@ class PartsModel:
             Clusters(
                 arrays["node_parent"], arrays["node_birth"], arrays["node_max_lambda"], chosen
             ),
+            Projection.from_arrays(params, arrays),
         )
 
     def join(self, X: NDArray[Any]) -> Iterator[tuple[slice, Joined]]:
-        """Find where new points join the tree, some rows at a time."""
+        """Find where new points, projected, join the tree, some rows at a time."""
         return join_in_batches(self.points, X, min_samples=self.min_samples)
 
     def predict(self, X: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Label new points as `HDBSCANModel.predict` does, reading the parts that they lie near."""
-        return predict(self.points, self.clusters, X, min_samples=self.min_samples)
+        new = self.project(X)
+        return predict(self.points, self.clusters, new, min_samples=self.min_samples)

@@ -6,6 +6,7 @@ pipeline; `HDBSCANModel` is what a fit leaves, as plain arrays.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,7 @@ from dtopics.clustering.prediction import (
     join_in_batches,
     predict,
 )
+from dtopics.clustering.principal import Projection
 from dtopics.clustering.selection import (
     Chosen,
     CondensedTree,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from dtopics.data import Block
     from dtopics.execution import Executor
     from dtopics.store import Run, Stage
+
+logger = logging.getLogger("dtopics")
 
 #: hdbscan's tree of fewer points than this has no split to look at.
 MIN_POINTS = 3
@@ -111,6 +115,7 @@ class HDBSCANClusterer:
     min_cluster_size: int = 10
     min_samples: int | None = None
     selection: Selection = field(default_factory=Selection)
+    principal_components: int | None = None
 
     @property
     def n_neighbours(self) -> int:
@@ -128,6 +133,13 @@ class HDBSCANClusterer:
             raise SettingError(
                 f"min_samples={self.min_samples!r}: expected an integer of at least 1, or None"
             )
+        if self.principal_components is not None and (
+            not is_integer(self.principal_components) or self.principal_components < 1
+        ):
+            raise SettingError(
+                f"principal_components={self.principal_components!r}: expected an integer of at "
+                "least 1, or None"
+            )
 
     def describe(self) -> dict[str, Any]:
         """Return what the labels depend on, as JSON."""
@@ -136,8 +148,18 @@ class HDBSCANClusterer:
             "min_cluster_size": int(self.min_cluster_size),
             "min_samples": self.n_neighbours,
             **_plain(self.selection),
+            **self._approximation,
             "version": 2,
         }
+
+    @property
+    def _approximation(self) -> dict[str, Any]:
+        n_components = self.principal_components
+        return {} if n_components is None else {"principal_components": int(n_components)}
+
+    def approximates(self, n_features: int) -> bool:
+        """Whether points of so many coordinates are clustered in fewer."""
+        return self.principal_components is not None and self.principal_components < n_features
 
     def fit(self, X: ArrayLike) -> HDBSCANModel:
         """Cluster the points in this process.
@@ -158,7 +180,12 @@ class HDBSCANClusterer:
         """
         from dtopics.clustering.spanning.memory import spanning_tree
 
-        points = as_points(X)
+        points, projection = as_points(X), None
+        if self.approximates(points.shape[1]) and len(points):
+            assert self.principal_components is not None
+            projection = Projection.of(points, int(self.principal_components))
+            logger.info("%s", projection)
+            points = projection(points)
         size = int(self.min_cluster_size)
         min_samples = self.n_neighbours
         if len(points) < max(size, MIN_POINTS):
@@ -167,7 +194,7 @@ class HDBSCANClusterer:
             spanned = spanning_tree(points, min_samples=min_samples)
             tree = CondensedTree.of_edges(spanned.one, spanned.other, spanned.weight, size)
             core = spanned.core_to_join
-        return HDBSCANModel(size, min_samples, self.selection, points, core, tree)
+        return HDBSCANModel(size, min_samples, self.selection, points, core, tree, projection)
 
     def fit_blocks(
         self, run: Run, reduced: Stage, blocks: Sequence[Block], executor: Executor
@@ -200,6 +227,10 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         a one stays a cluster.
     allow_single_cluster : bool, default=False
         Whether all points may be one cluster.
+    principal_components : int, optional
+        The approximate mode, for points of more than about 15 features, in which an exact search
+        compares nearly all pairs: the points are clustered, exactly, in so many of their principal
+        components. Points of no more features than that are clustered as they are.
     run : str, optional
         For Dask arrays: the URL of a run directory that every worker sees. It is kept, and the same
         fit goes on there where an earlier one was broken off. By default a temporary folder, which
@@ -215,6 +246,8 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     model_ : HDBSCANModel or PartsModel
         The latter, which has `predict` only, where a Dask array was clustered in parts.
     n_features_in_ : int
+    explained_variance_ratio_ : float
+        The share of the variance in the components that were clustered; 1 where that is exact.
 
     Notes
     -----
@@ -254,6 +287,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         cluster_selection_epsilon: float = 0.0,
         max_cluster_size: int | float = 0,
         allow_single_cluster: bool = False,  # noqa: FBT001, FBT002 (as hdbscan has it)
+        principal_components: int | None = None,
         run: str | None = None,
     ) -> None:
         self.min_cluster_size = min_cluster_size
@@ -262,6 +296,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.cluster_selection_epsilon = cluster_selection_epsilon
         self.max_cluster_size = max_cluster_size
         self.allow_single_cluster = allow_single_cluster
+        self.principal_components = principal_components
         self.run = run
 
     def clusterer(self) -> HDBSCANClusterer:
@@ -272,7 +307,9 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             0 if self.max_cluster_size is None else self.max_cluster_size,
             self.allow_single_cluster,
         )
-        return HDBSCANClusterer(self.min_cluster_size, self.min_samples, selection)
+        return HDBSCANClusterer(
+            self.min_cluster_size, self.min_samples, selection, self.principal_components
+        )
 
     model_: HDBSCANModel | PartsModel
     _clustered: Clustered | None = None
@@ -306,6 +343,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
             fitted = cluster_array(X, self.clusterer(), self.run, client)
             self._clustered, self.model_ = fitted, fitted.model()
+            self.explained_variance_ratio_ = explained(self.model_.projection)
             self.labels_ = fitted.rows("labels")
             self.probabilities_ = fitted.rows("probabilities")
             self.outlier_scores_ = fitted.rows("outlier_scores")
@@ -315,7 +353,8 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.labels_ = self.model_.labels
         self.probabilities_ = self.model_.probabilities
         self.outlier_scores_ = self.model_.outlier_scores.astype(np.float32)
-        self.n_features_in_ = self.model_.points.shape[1]
+        self.n_features_in_ = self.model_.n_features
+        self.explained_variance_ratio_ = explained(self.model_.projection)
         return self
 
     def predict(self, X: Any) -> Any:
@@ -357,6 +396,8 @@ class HDBSCANModel:
     core_distances : ndarray of float64, shape (n_points,)
         As prediction uses them: to the `min_samples`-th neighbour, the point itself counted.
     tree : CondensedTree
+    projection : Projection or None
+        What `points` were made by, where they are not the points that were given.
     """
 
     min_cluster_size: int
@@ -365,6 +406,17 @@ class HDBSCANModel:
     points: NDArray[Any]
     core_distances: NDArray[np.float64]
     tree: CondensedTree
+    projection: Projection | None = None
+
+    @property
+    def n_features(self) -> int:
+        """Coordinates of a point that was given."""
+        given = self.points if self.projection is None else self.projection.components
+        return int(given.shape[1])
+
+    def project(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Return points as they were clustered."""
+        return X if self.projection is None else self.projection(X)
 
     @property
     def labels(self) -> NDArray[np.int32]:
@@ -457,11 +509,11 @@ class HDBSCANModel:
         InputError
             The number of components differs, or there are NaN or infinity.
         """
-        new = as_new_points(X, self.points.shape[1])
+        new = self.project(as_new_points(X, self.n_features))
         return predict(self._held, self.clusters, new, min_samples=self.min_samples)
 
     def join(self, X: NDArray[Any]) -> Iterator[tuple[slice, Joined]]:
-        """Find where new points join the tree, some rows at a time."""
+        """Find where new points, projected, join the tree, some rows at a time."""
         return join_in_batches(self._held, X, min_samples=self.min_samples)
 
     @property
@@ -500,6 +552,9 @@ class HDBSCANModel:
             "node_birth": self.tree.birth,
             "node_size": self.tree.size,
         }
+        if self.projection is not None:
+            more, projection = self.projection.to_arrays()
+            params, arrays = {**params, **more}, {**arrays, **projection}
         return params, arrays
 
     @classmethod
@@ -520,6 +575,7 @@ class HDBSCANModel:
             get["point_coordinates"],
             get["point_core_distance"],
             tree,
+            Projection.from_arrays(params, get),
         )
 
 
@@ -558,6 +614,11 @@ def from_foreign(estimator: Any) -> HDBSCANClusterer | None:
         bool(params["allow_single_cluster"]),
     )
     return HDBSCANClusterer(params["min_cluster_size"], min_samples, selection)
+
+
+def explained(projection: Projection | None) -> float:
+    """Return the share of the variance that was clustered."""
+    return 1.0 if projection is None else projection.explained
 
 
 def _plain(selection: Selection) -> dict[str, Any]:

@@ -97,7 +97,8 @@ class TabulateMembership:
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
         """Return the arrays of a `Membership`."""
-        found = clusterer_model(self.clusters, trust=False).clusters
+        model = clusterer_model(self.clusters, trust=False)
+        found = model.clusters
         nodes, lambdas, points = [], [], []
         for block in self.blocks:
             node, value = (self.clusters.array(name, block) for name in ("node", "lambda"))
@@ -105,7 +106,7 @@ class TabulateMembership:
             last = last[value[last] == found.max_lambda[node[last]]]
             nodes.append(node[last])
             lambdas.append(value[last])
-            points.append(self.reduced.array("reduced", block)[last])
+            points.append(model.project(self.reduced.array("reduced", block)[last]))
         tree = CondensedTree(
             np.concatenate(nodes), np.concatenate(lambdas), found.parent, found.birth,
             np.zeros(len(found.parent), np.int64),
@@ -132,12 +133,14 @@ class FittedMemberships:
         """Return ``dense``, or ``cluster`` and ``membership``; zeros where there is no place."""
         node, lambdas = (self.clusters.array(name, block) for name in ("node", "lambda"))
         points, table = self.reduced.array("reduced", block), membership_of(self.table)
+        model = clusterer_model(self.clusters, trust=False)
         placed = np.flatnonzero(node >= 0)
         form = Form.empty(block.n_rows, table.n_clusters, self.keep)
         size = max(1, BATCH_BYTES // (8 * max(table.n_clusters, 1)))
         for start in range(0, len(placed), size):
             rows = placed[start : start + size]
-            form.put(rows, table.of_fitted(points[rows], node[rows], lambdas[rows]))
+            some = model.project(points[rows])
+            form.put(rows, table.of_fitted(some, node[rows], lambdas[rows]))
         return form.arrays
 
 
@@ -153,13 +156,14 @@ class NewMemberships:
     def __call__(self, block: Block) -> Result:
         """Return ``dense``, or ``cluster`` and ``membership``; zeros where there is no place."""
         points, table = self.reduced.array("reduced", block), membership_of(self.table)
+        model = clusterer_model(self.clusters, trust=False)
         placed = np.flatnonzero(np.isfinite(points).all(axis=1))
         form = Form.empty(block.n_rows, table.n_clusters, self.keep)
         size = max(1, BATCH_BYTES // (8 * max(table.n_clusters, 1)))
         for start in range(0, len(placed) if table.n_clusters else 0, size):
             rows = placed[start : start + size]
-            new = np.ascontiguousarray(points[rows])
-            for some, joined in clusterer_model(self.clusters, trust=False).join(new):
+            new = model.project(np.ascontiguousarray(points[rows]))
+            for some, joined in model.join(new):
                 found = table.of_new(new[some], joined.node, joined.lambdas, joined.density)
                 form.put(rows[some], found)
         return form.arrays

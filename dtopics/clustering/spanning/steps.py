@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dtopics.clustering.principal import Projection
 from dtopics.clustering.spanning.memory import Splits, join
 from dtopics.clustering.spanning.parts import (
     Boxes,
@@ -41,7 +42,7 @@ from dtopics.clustering.spanning.parts import (
 )
 from dtopics.data import Block, Result
 from dtopics.errors import InputError
-from dtopics.execution.cache import SizedCache
+from dtopics.execution.cache import SizedCache, cached
 from dtopics.store import Stage
 
 #: Points that the boxes are drawn from.
@@ -61,16 +62,37 @@ class Placed:
     reduced : Stage
     spans : mapping of str to tuple of Block
         The blocks of each span, by its name.
+    components : Stage, optional
+        The principal components that the points are taken in.
     """
 
     reduced: Stage
     spans: Mapping[str, tuple[Block, ...]]
+    components: Stage | None = None
+
+    @property
+    def source(self) -> Stage:
+        """What the points depend on."""
+        return self.reduced if self.components is None else self.components
 
     def points(self, span: Block) -> Iterator[NDArray[Any]]:
         """Return the points of each block of a span."""
+        projection = None if self.components is None else projection_of(self.components)
         for block in self.spans[span.name]:
             rows = self.reduced.array("reduced", block)
-            yield rows[np.isfinite(rows).all(axis=1)]
+            rows = rows[np.isfinite(rows).all(axis=1)]
+            yield rows if projection is None else projection(rows)
+
+
+def projection_of(stage: Stage) -> Projection:
+    """Return the process's copy of a projection."""
+
+    def load() -> Projection:
+        projection = Projection.from_arrays(stage.whole_json("about"), stage.whole_arrays())
+        assert projection is not None
+        return projection
+
+    return cached(("projection", stage.identity), load)
 
 
 @dataclass(frozen=True)
