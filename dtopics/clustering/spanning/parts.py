@@ -372,6 +372,12 @@ class Candidates:
     weight: Floats
     distance: Floats
 
+    @classmethod
+    def none(cls) -> Candidates:
+        """Return those of a part in which all points belong together."""
+        nothing, zero = np.empty(0, np.int32), np.empty(0)
+        return cls(nothing, nothing, nothing, nothing, zero, zero)
+
 
 def lightest_edges(
     grown: Grown,

@@ -346,15 +346,18 @@ class Forests:
         return kept_parts.get((self.key, key, number), load, size)
 
     def _grown(self, number: int, joined: Stage, key: str) -> Grown:
-        block = self.parts.blocks[number]
-        component = self.stage.array("component", block) + np.int32(self.first[number])
+        core = self.stage.array("core", self.parts.blocks[number])
+        return Grown(self.parts.part(number), core, self.components(number, joined, key))
+
+    def components(self, number: int, joined: Stage, key: str) -> NDArray[np.int32]:
+        """Return the components of a part's points as joined; parameters as of `grown`."""
+        component = self.stage.array("component", self.parts.blocks[number])
         parent = kept_parts.get(
             (self.key, key, "parent"),
             lambda: joined.whole_array("parent"),
             lambda parent: parent.nbytes,
         )
-        core = self.stage.array("core", block)
-        return Grown(self.parts.part(number), core, parent[component])
+        return np.asarray(parent[component + np.int32(self.first[number])])
 
     def open_edges(self, block: Block) -> Forest:
         """Return a part's edges that are not sure."""
@@ -402,6 +405,9 @@ class FindLightest:
 
     def __call__(self, block: Block) -> Result:
         """Return the arrays of `Candidates`."""
+        component = self.forests.components(block.index, self.joined, self.key)
+        if (component == self.left_out).all():
+            return dict(vars(Candidates.none()))
         found = lightest_edges(
             self.forests.grown(block.index, self.joined, self.key),
             block.index,
