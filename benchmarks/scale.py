@@ -1,0 +1,203 @@
+"""The whole run beside BERTopic: wall time and peak memory of all processes together, and quality.
+
+``python -m benchmarks scale 100000 300000`` (or ``make bench-scale``): sizes; further options:
+``--corpus=reddit_titles``, ``--methods="BERTopic;dtopics"``, ``--memory=2GiB`` (of each of two
+workers), ``--size=100`` (the least size of a topic). Every method runs in a process of its own, with
+the same static embeddings given (256 features), UMAP (15 neighbours, 5 components), HDBSCAN and
+``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded, which is its fast way, and
+dtopics seeded. ``dtopics, from text`` embeds too. A line of JSON for each goes to
+``benchmarks/out/scale.jsonl``.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.corpora import FOLDER, OUT
+from benchmarks.quality import CoOccurrence, scored
+
+METHODS = ("BERTopic", "dtopics", "dtopics, refined", "dtopics, from text")
+MIB = 2**20
+
+
+def main(options):
+    given = dict(option.lstrip("-").split("=", 1) for option in options if "=" in option)
+    if "child" in given:
+        child(json.loads(given["child"]))
+        return
+    sizes = [int(option) for option in options if option.isdigit()] or [100_000]
+    methods = given.get("methods", ";".join(METHODS)).split(";")
+    OUT.mkdir(exist_ok=True)
+    for n in sizes:
+        with tempfile.TemporaryDirectory(dir=OUT) as folder:
+            corpus = prepared(given.get("corpus", "reddit_titles"), n, Path(folder))
+            for method in methods:
+                task = {
+                    "method": method, "folder": folder, "size": int(given.get("size", 100)),
+                    "memory": given.get("memory", "2GiB"),
+                }  # fmt: skip
+                row = {"n": n, **measured(task, corpus)}
+                with (OUT / "scale.jsonl").open("a") as lines:
+                    lines.write(json.dumps(row) + "\n")
+                print(json.dumps(row), flush=True)
+
+
+class Taken:
+    """A part of a corpus, in a folder: texts, labels and embeddings."""
+
+    def __init__(self, texts, labels):
+        self.texts, self.labels = texts, labels
+
+
+def prepared(name, n, folder):
+    """Write `n` documents and their embeddings to a folder."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pd.read_parquet(FOLDER / f"{name}.parquet", columns=["text", "label"])
+    vectors = static(name, table["text"])
+    if n < len(table):
+        rows = np.sort(np.random.default_rng(0).choice(len(table), n, replace=False))
+        table, vectors = table.iloc[rows], vectors[rows]
+    kept = pa.Table.from_pandas(table, preserve_index=False)
+    pq.write_table(kept, folder / "documents.parquet", row_group_size=65_536)
+    np.save(folder / "embeddings.npy", vectors)
+    return Taken(table["text"].tolist(), pd.factorize(table["label"])[0])
+
+
+def static(name, texts):
+    """Return the corpus's static embeddings, float16, computed once."""
+    path = OUT / f"{name}.static.npy"
+    if not path.exists():
+        from dtopics.embedding import as_embedder
+
+        model = as_embedder("static").resolve()
+        parts = [
+            np.asarray(model.encode(texts[start : start + 65_536].tolist()), np.float16)
+            for start in range(0, len(texts), 65_536)
+        ]
+        np.save(path, np.concatenate(parts))
+    return np.load(path, mmap_mode="r")
+
+
+def measured(task, corpus):
+    """Run a method in a process of its own; return its figures."""
+    command = [sys.executable, "-m", "benchmarks", "scale", f"--child={json.dumps(task)}"]
+    started = time.perf_counter()
+    process = subprocess.Popen(command)
+    peaks = watch(process)
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        return {"method": task["method"], "failed": process.returncode, "seconds": seconds}
+    found = json.loads((Path(task["folder"]) / "found.json").read_text())
+    labels = np.load(Path(task["folder"]) / "labels.npy")
+    words = found.pop("words")
+    row = scored(task["method"], corpus, CoOccurrence(corpus.texts), labels, words, seconds)
+    return {**row, **peaks, **found}
+
+
+def watch(process):
+    """Wait for a process; return the peak MiB of it and all its children together, and of each."""
+    import psutil
+
+    together, largest, first = 0, 0, 0
+    parent = psutil.Process(process.pid)
+    while process.poll() is None:
+        held = []
+        with contextlib.suppress(psutil.Error):
+            for one in [parent, *parent.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error, OSError):
+                    held.append(proportional(one.pid))
+        if held:
+            together, first = max(together, sum(held)), max(first, held[0])
+            largest = max(largest, max(held[1:], default=0))
+        time.sleep(0.2)
+    return {
+        "peak_mib": together // MIB,
+        "first_process_mib": first // MIB,
+        "largest_child_mib": largest // MIB,
+    }
+
+
+def proportional(pid):
+    """Return the memory of a process, what it shares with others in equal parts."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def vectorizer():
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    return CountVectorizer(ngram_range=(1, 2), min_df=10)
+
+
+def child(task):
+    warnings.simplefilter("ignore")
+    folder = Path(task["folder"])
+    labels, words, more = (bertopic if task["method"] == "BERTopic" else dtopics)(task, folder)
+    np.save(folder / "labels.npy", labels)
+    (folder / "found.json").write_text(json.dumps({"words": words, **more}))
+
+
+def bertopic(task, folder):
+    import hdbscan
+    import pandas as pd
+    import umap
+    from bertopic import BERTopic
+
+    texts = pd.read_parquet(folder / "documents.parquet")["text"].tolist()
+    model = BERTopic(
+        umap_model=umap.UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine"),
+        hdbscan_model=hdbscan.HDBSCAN(min_cluster_size=task["size"], prediction_data=True),
+        vectorizer_model=vectorizer(),
+    )
+    topics, _ = model.fit_transform(texts, np.load(folder / "embeddings.npy").astype(np.float32))
+    words = [[w for w, _ in model.get_topic(t)] for t in sorted(set(topics)) if t >= 0]
+    return np.array(topics), words, {}
+
+
+def dtopics(task, folder):
+    from dtopics import Corpus, TopicModel
+    from dtopics.execution.cluster import LocalSettings, local_cluster
+
+    given, settings = str(folder / "embeddings.npy"), {}
+    if task["method"].endswith("from text"):
+        given, settings = None, {"embedding_model": "static"}
+    if task["method"].endswith("refined"):
+        settings["refine"] = True
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as run,
+        local_cluster(LocalSettings(workers=2, memory_limit=task["memory"])) as client,
+    ):
+        model = TopicModel(
+            min_topic_size=task["size"], vectorizer_model=vectorizer(), run=run, **settings
+        )
+        corpus = Corpus(str(folder / "documents.parquet"), text_column="text")
+        labels, _ = model.fit_transform(corpus, given, client=client)
+        words = [[w for w, _ in model.get_topic(t)] for t in model.topic_sizes_ if t >= 0]
+        return np.asarray(labels), words, {"stages": seconds_of(Path(run))}
+
+
+def seconds_of(run):
+    """Return the seconds of each stage's steps, summed over workers, and of its slowest."""
+    stages = {}
+    for path in run.glob("stages/*/*/receipts/**/*.json"):
+        name = path.relative_to(run).parts[1]
+        spent = json.loads(path.read_text()).get("seconds", 0.0)
+        total, most, count = stages.get(name, (0.0, 0.0, 0))
+        stages[name] = total + spent, max(most, spent), count + 1
+    return {name: [round(v, 2) for v in values] for name, values in stages.items()}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
