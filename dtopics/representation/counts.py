@@ -28,7 +28,7 @@ def document_counts(terms: BlockTerms, vocabulary: Vocabulary) -> csr_matrix:
     """
     from scipy.sparse import csr_matrix
 
-    ids = vocabulary.ids_of(terms.terms)[terms.counts.indices]
+    ids = vocabulary.find(terms.grams)[terms.counts.indices]
     known = ids >= 0
     rows = _rows(terms.counts)[known]
     shape = (terms.counts.shape[0], len(vocabulary))
@@ -62,7 +62,7 @@ def count_block(terms: BlockTerms, vocabulary: Vocabulary, labels: ArrayLike) ->
             f"labels of shape {labels.shape} for a block of {n_documents} documents; expected "
             "one label per document"
         )
-    ids = vocabulary.ids_of(terms.terms)[terms.counts.indices]
+    ids = vocabulary.find(terms.grams)[terms.counts.indices]
     known = ids >= 0
     return _summed(labels[_rows(terms.counts)[known]], ids[known], terms.counts.data[known])
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.errors import SettingError
+from dtopics.representation.runs import Runs
 from dtopics.representation.vectorizer import Counting, valid_unicode
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ def tokenize_block(texts: Sequence[str], counting: Counting) -> pa.Table:
     """
     import pyarrow as pa
 
+    runs = counting.runs
+    encoded = _encoded(texts, counting) if runs is not None else None
+    if runs is not None and encoded is not None:
+        return _run_table(encoded, runs)
     tokenize = counting.build_tokenizer()
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__
@@ -80,12 +85,51 @@ def tokenize_block(texts: Sequence[str], counting: Counting) -> pa.Table:
             ) from error
         offsets.append(len(ids))
     vocabulary, positions = _valid_vocabulary(list(numbers))
-    encoded = np.frombuffer(ids, dtype=np.int32) if ids else np.zeros(0, dtype=np.int32)
+    stream = np.frombuffer(ids, dtype=np.int32) if ids else np.zeros(0, dtype=np.int32)
     if positions is not None:
-        encoded = positions[encoded]
-    tokens = pa.DictionaryArray.from_arrays(pa.array(encoded), pa.array(vocabulary, pa.string()))
-    starts = pa.array(np.frombuffer(offsets, dtype=np.int32))
-    return pa.table({"tokens": pa.ListArray.from_arrays(starts, tokens)})
+        stream = positions[stream]
+    words = pa.array(vocabulary, pa.string())
+    return _table(stream, np.frombuffer(offsets, dtype=np.int32), words)
+
+
+def _encoded(texts: Sequence[str], counting: Counting) -> pa.Array | None:
+    """Return texts as the vectorizer prepares them; None where UTF-8 cannot write one."""
+    import pyarrow as pa
+
+    prepare = counting.build_preprocessor()
+    try:
+        return pa.array([prepare(text) for text in texts], pa.large_string())
+    except UnicodeEncodeError:
+        return None
+
+
+def _run_table(texts: pa.Array, runs: Runs) -> pa.Table:
+    import pyarrow as pa
+
+    from dtopics.representation._token_kernels import cut_runs, gather
+
+    data, bounds = string_parts(texts)
+    ids, offsets, starts, stops = cut_runs(data, bounds, runs.classes, runs.shortest)
+    words, ends = gather(data, starts, stops)
+    buffers = pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(words)
+    return _table(ids, offsets, pa.StringArray.from_buffers(len(starts), *buffers))
+
+
+def string_parts(strings: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the UTF-8 of strings, and where each begins and the last ends."""
+    _, ends, data = strings.buffers()
+    kind = np.int64 if str(strings.type) == "large_string" else np.int32
+    if ends is None or data is None:
+        return np.zeros(0, np.uint8), np.zeros(len(strings) + 1, np.int64)
+    bounds = np.frombuffer(ends, kind)[strings.offset : strings.offset + len(strings) + 1]
+    return np.frombuffer(data, np.uint8), bounds.astype(np.int64)
+
+
+def _table(ids: NDArray[np.int32], offsets: NDArray[np.int32], words: pa.Array) -> pa.Table:
+    import pyarrow as pa
+
+    tokens = pa.DictionaryArray.from_arrays(pa.array(ids), words)
+    return pa.table({"tokens": pa.ListArray.from_arrays(pa.array(offsets), tokens)})
 
 
 def token_block(table: pa.Table) -> TokenBlock:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from dtopics.errors import SettingError
+from dtopics.representation.runs import Runs, runs_of
 
 #: Parameters of CountVectorizer that no token depends on.
 _COUNTING_PARAMETERS = frozenset({"min_df", "max_df", "max_features", "vocabulary", "binary"})
@@ -53,6 +54,8 @@ class Counting:
         What `min_df` and `max_df` count. ``"topic"`` is BERTopic's reading.
     tokens : mapping
         What the stream of tokens depends on.
+    runs : Runs or None
+        What the token pattern takes, where tokens can be cut without a regular expression.
     """
 
     stop_words: tuple[str, ...] | None
@@ -64,6 +67,7 @@ class Counting:
     binary: bool
     min_df_scope: str
     tokens: Mapping[str, Any]
+    runs: Runs | None = field(repr=False, compare=False)
     _vectorizer: Any = field(repr=False, compare=False)
 
     def build_tokenizer(self) -> Callable[[str], Iterable[str]]:
@@ -72,6 +76,10 @@ class Counting:
         It is built where it is used: scikit-learn lets it be a closure, which cannot be sent.
         """
         return self._vectorizer.build_analyzer()  # type: ignore[no-any-return]
+
+    def build_preprocessor(self) -> Callable[[str], str]:
+        """Return the function that prepares a text, where `runs` then cuts it."""
+        return self._vectorizer.build_preprocessor()  # type: ignore[no-any-return]
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of one text, before stop words and n-grams."""
@@ -153,6 +161,7 @@ def as_counting(
         binary=bool(getattr(ours, "binary", False)),
         min_df_scope=min_df_scope,
         tokens=_describe_tokens(ours, whole=whole),
+        runs=_runs(ours) if by_word else None,
         _vectorizer=ours,
     )
     if isinstance(ours, CountVectorizer):
@@ -243,6 +252,15 @@ def _try_analyzer(vectorizer: Any) -> None:
 def _stop_words(vectorizer: Any) -> tuple[str, ...] | None:
     words = vectorizer.get_stop_words()
     return None if words is None else tuple(sorted(_strings("stop_words", words)))
+
+
+def _runs(vectorizer: Any) -> Runs | None:
+    """Return what the token pattern takes, where nothing but the pattern makes the tokens."""
+    replaced = vectorizer.tokenizer is not None or vectorizer.preprocessor is not None
+    pattern = vectorizer.token_pattern
+    if replaced or not isinstance(pattern, str) or _overrides(vectorizer, _HOOKS):
+        return None
+    return runs_of(pattern)
 
 
 def _is_integer(value: Any) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import TermCounts
 from dtopics.errors import SettingError
-from dtopics.representation.terms import BlockTerms
+from dtopics.representation._gram_kernels import find_grams, hash_strings, make_index
+from dtopics.representation.terms import BlockTerms, Grams
+from dtopics.representation.tokens import string_parts
 from dtopics.representation.vectorizer import Counting
 
 if TYPE_CHECKING:
@@ -50,6 +53,23 @@ class Vocabulary:
         found = pc.index_in(_strings(terms), value_set=self.terms)
         return pc.fill_null(found, -1).to_numpy()  # type: ignore[no-any-return]
 
+    def find(self, grams: Grams) -> NDArray[np.int32]:
+        """Return the id of each n-gram, −1 for one that is not in the vocabulary."""
+        slots, hashes, data, bounds = self._index
+        return find_grams(
+            grams.first, grams.lengths, grams.hashes, grams.ids, grams.words, grams.bounds,
+            slots, hashes, data, bounds,
+        )  # fmt: skip
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[Any], ...]:
+        data, bounds = string_parts(self.terms)
+        hashes, _ = hash_strings(data, bounds)
+        return make_index(hashes), hashes, data, bounds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Vocabulary, (self.terms,)
+
     def tolist(self) -> list[str]:
         """Return the terms as Python strings."""
         return self.terms.to_pylist()  # type: ignore[no-any-return]
@@ -65,10 +85,7 @@ def block_term_table(terms: BlockTerms) -> pa.Table:
     """
     import pyarrow as pa
 
-    n_terms = len(terms.terms)
-    df = np.bincount(terms.counts.indices, minlength=n_terms).astype(np.int64)
-    cf = np.asarray(terms.counts.sum(axis=0), dtype=np.int64).ravel()
-    return _term_table(terms.terms, pa.array(df), pa.array(cf)).sort_by("term")
+    return _term_table(terms.terms, pa.array(terms.df), pa.array(terms.cf)).sort_by("term")
 
 
 def merge_term_tables(tables: Sequence[pa.Table]) -> pa.Table:
