@@ -25,15 +25,14 @@ from dtopics.reduction.steps import FitReducer, ReduceBlock
 from dtopics.report.assignments import AssignBlock, AssignNearest, part_location
 from dtopics.representation.ctfidf import ClassTfidfTransformer
 from dtopics.representation.steps import (
-    CountBlock,
+    CountBlocks,
     MergeCounts,
     MergeSums,
-    MergeVocabulary,
     SumVectors,
-    TermsBlock,
     TokenizeBlock,
 )
 from dtopics.representation.vectorizer import Counting
+from dtopics.representation.vocabulary_steps import find_vocabulary
 from dtopics.store import Location, Run, Stage, own_lengths, rows_by_block, spans
 from dtopics.topics import Example, Topics
 from dtopics.topics.steps import BuildTopics, ChooseExamples, CompareCandidates, ReadRows, assemble
@@ -150,23 +149,20 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
 
     tokens = run.stage("tokens", counting.describe_tokens(), [inputs.key])
     map_blocks(tokens, TokenizeBlock(inputs.read, counting), blocks)
-    terms = run.stage("terms", counting.describe_counting(), [tokens])
-    map_blocks(terms, TermsBlock(tokens, counting), bare)
-    vocabulary = run.stage("vocabulary", counting.describe_counting(), [terms])
-    do(vocabulary, MergeVocabulary(terms, bare, counting))
+    vocabulary = find_vocabulary(run, counting, tokens, bare, executor)
 
     embeddings, embedder = embed(run, inputs, recipe.embedder, documents, sample, executor)
 
     targets = import_targets(run, inputs)
     clusters = cluster(run, bare, recipe, documents, sample, embeddings, targets, executor)
 
-    counts = run.stage("counts", {}, [terms, vocabulary, clusters])
-    map_blocks(counts, CountBlock(tokens, counting, vocabulary, clusters), bare)
-    totals = run.stage("topic counts", {}, [counts])
-    do(totals, MergeCounts(counts, bare))
     members = spans(bare)
-    sums = run.stage("vectors", {}, [documents, embeddings, clusters], own_lengths(members))
     by_name = {span.name: blocks_ for span, blocks_ in members.items()}
+    counts = run.stage("counts", {}, [tokens, vocabulary, clusters], own_lengths(members))
+    map_blocks(counts, CountBlocks(tokens, counting, vocabulary, clusters, by_name), list(members))
+    totals = run.stage("topic counts", {}, [counts])
+    do(totals, MergeCounts(counts, list(members)))
+    sums = run.stage("vectors", {}, [documents, embeddings, clusters], own_lengths(members))
     map_blocks(sums, SumVectors(embeddings, clusters, documents, by_name), list(members))
     centroids = run.stage("centroids", {}, [sums])
     do(centroids, MergeSums(sums, list(members)))

@@ -240,6 +240,13 @@ def add_to_sketch(
 
 
 @jit()
+def merge_sketches(sketch: NDArray[Any], other: NDArray[Any], most: int) -> None:
+    """Add another sketch's counters, up to `most`."""
+    for i in range(len(sketch)):
+        sketch[i] = min(most, np.int64(sketch[i]) + np.int64(other[i]))
+
+
+@jit()
 def look_in_sketch(sketch: NDArray[Any], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the lesser of the two counters of each hash: at least what was added to it."""
     found = np.empty(len(hashes), np.int64)
@@ -247,6 +254,15 @@ def look_in_sketch(sketch: NDArray[Any], hashes: NDArray[np.uint64]) -> NDArray[
         low, high = _counters(hashes[i], len(sketch))
         found[i] = min(np.int64(sketch[low]), np.int64(sketch[high]))
     return found
+
+
+@jit()
+def share_of(hashes: NDArray[np.uint64], n_shares: int) -> NDArray[np.int64]:
+    """Return which of so many shares of all strings each string is in."""
+    shares = np.empty(len(hashes), np.int64)
+    for i in range(len(hashes)):
+        shares[i] = np.int64((_mixed(hashes[i]) >> np.uint64(40)) % np.uint64(n_shares))
+    return shares
 
 
 @jit(inline="always")

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dtopics.data import Block, Result
+from dtopics.data import Block, Result, TermCounts
 from dtopics.execution.cache import cached
 from dtopics.protocols import DocumentReader
 from dtopics.representation.centroids import block_sums, merge_sums
 from dtopics.representation.counts import count_block, counts_table, from_table, merge_counts
-from dtopics.representation.terms import block_terms
-from dtopics.representation.tokens import token_block, tokenize_block
+from dtopics.representation.merging import merge_by_size
+from dtopics.representation.terms import BlockTerms, block_terms
+from dtopics.representation.tokens import in_pieces, token_block, tokenize_block
 from dtopics.representation.vectorizer import Counting
-from dtopics.representation.vocabulary import (
-    Vocabulary,
-    block_term_table,
-    merge_term_tables,
-    prune,
-)
+from dtopics.representation.vocabulary import Vocabulary
 from dtopics.store import Stage
 
 if TYPE_CHECKING:
@@ -30,6 +26,8 @@ T = TypeVar("T")
 
 #: How many blocks' tables a merge holds beside its sum.
 MERGE_BATCH = 32
+#: How many n-grams of a block's documents are held at once, about 60 bytes each.
+MOST_GRAMS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -40,67 +38,46 @@ class TokenizeBlock:
     counting: Counting
 
     def __call__(self, block: Block) -> Result:
-        """Return the table ``tokens``."""
-        return {"tokens": tokenize_block(self.read(block).texts, self.counting)}
+        """Return the table ``tokens``; the number of tokens is noted."""
+        table = tokenize_block(self.read(block).texts, self.counting)
+        return {"tokens": table, "notes": {"tokens": len(table["tokens"].combine_chunks().values)}}
 
 
 @dataclass(frozen=True)
-class TermsBlock:
-    """Count a block's terms by document and in all, before any pruning."""
-
-    tokens: Stage
-    counting: Counting
-
-    def __call__(self, block: Block) -> Result:
-        """Return the table ``terms``: ``term``, ``df``, ``cf``."""
-        return {"terms": block_term_table(terms_of(self.tokens, self.counting, block))}
-
-
-@dataclass(frozen=True)
-class MergeVocabulary:
-    """Sum the blocks' term tables, then prune: exact, because nothing is pruned before."""
-
-    terms: Stage
-    blocks: Sequence[Block]
-    counting: Counting
-
-    def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return the table ``vocabulary``: ``term``, ``df``, ``cf`` in the order of columns."""
-        tables = (self.terms.table("terms", block) for block in self.blocks)
-        merged = in_batches(merge_term_tables, tables)
-        if self.counting.min_df_scope == "document":
-            n_documents = sum(block.n_rows for block in self.blocks)
-            merged = prune(merged, self.counting, n_documents)
-        return {"vocabulary": merged, "notes": {"terms": merged.num_rows}}
-
-
-@dataclass(frozen=True)
-class CountBlock:
-    """Count a block's terms per cluster."""
+class CountBlocks:
+    """Count the terms of each cluster over a span of blocks."""
 
     tokens: Stage
     counting: Counting
     vocabulary: Stage
     clusters: Stage
+    members: Mapping[str, tuple[Block, ...]]
 
     def __call__(self, block: Block) -> Result:
         """Return the table ``counts``: ``group`` (the cluster), ``term``, ``count``."""
-        terms = terms_of(self.tokens, self.counting, block)
-        vocabulary, labels = vocabulary_of(self.vocabulary), self.clusters.array("labels", block)
-        return {"counts": counts_table(count_block(terms, vocabulary, labels))}
+        return {"counts": counts_table(sum_counts(self._counts(self.members[block.name])))}
+
+    def _counts(self, blocks: Sequence[Block]) -> Iterator[TermCounts]:
+        vocabulary = vocabulary_of(self.vocabulary)
+        for block in blocks:
+            labels, start = self.clusters.array("labels", block), 0
+            for terms in terms_of(self.tokens, self.counting, block):
+                stop = start + terms.counts.shape[0]
+                yield count_block(terms, vocabulary, labels[start:stop])
+                start = stop
 
 
 @dataclass(frozen=True)
 class MergeCounts:
-    """Sum the blocks' counts to clusters × terms."""
+    """Sum the spans' counts to clusters × terms."""
 
     counts: Stage
-    blocks: Sequence[Block]
+    spans: Sequence[Block]
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
         """Return the table ``counts``."""
-        parts = (from_table(self.counts.table("counts", block)) for block in self.blocks)
-        return {"counts": counts_table(in_batches(merge_counts, parts))}
+        parts = (from_table(self.counts.table("counts", span)) for span in self.spans)
+        return {"counts": counts_table(sum_counts(parts))}
 
 
 @dataclass(frozen=True)
@@ -148,9 +125,17 @@ def in_batches(merge: Callable[[Sequence[T]], T], parts: Iterable[T]) -> T:
     return merged
 
 
-def terms_of(tokens: Stage, counting: Counting, block: Block) -> Any:
-    """Return a block's documents × terms."""
-    return block_terms(token_block(tokens.table("tokens", block)), counting)
+def sum_counts(parts: Iterable[TermCounts]) -> TermCounts:
+    """Sum counts, holding about as much again as the sum."""
+    return merge_by_size(merge_counts, parts, lambda part: len(part.terms))
+
+
+def terms_of(tokens: Stage, counting: Counting, block: Block) -> Iterator[BlockTerms]:
+    """Return a block's documents × terms, some documents at a time."""
+    held = token_block(tokens.table("tokens", block))
+    shortest, longest = counting.n_gram_range
+    for piece in in_pieces(held, MOST_GRAMS // (longest - shortest + 1)):
+        yield block_terms(piece, counting)
 
 
 def vocabulary_of(stage: Stage) -> Vocabulary:

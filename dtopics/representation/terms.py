@@ -82,6 +82,10 @@ class BlockTerms:
         """The terms as a `pyarrow.LargeStringArray`; they are made anew each time."""
         return self.grams.strings()
 
+    def take(self, columns: NDArray[np.bool_]) -> BlockTerms:
+        """Return some of the terms."""
+        return BlockTerms(self.counts[:, columns], self.grams.take(columns))
+
     @property
     def df(self) -> NDArray[np.int64]:
         """In how many documents of the block each term is, shape (n_block_terms,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -146,6 +146,18 @@ def select_documents(block: TokenBlock, rows: NDArray[np.integer]) -> TokenBlock
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     shift = np.repeat(starts - offsets[:-1], lengths)
     return TokenBlock(block.ids[np.arange(offsets[-1]) + shift], offsets, block.vocabulary)
+
+
+def in_pieces(block: TokenBlock, most: int) -> Iterator[TokenBlock]:
+    """Give the documents in order, at most so many tokens at a time, or one document."""
+    start = 0
+    while start < block.n_documents:
+        reached = np.searchsorted(block.offsets, block.offsets[start] + most, side="right") - 1
+        stop = max(start + 1, int(reached))
+        offsets = block.offsets[start : stop + 1]
+        ids = block.ids[offsets[0] : offsets[-1]]
+        yield TokenBlock(ids, offsets - offsets[0], block.vocabulary)
+        start = stop
 
 
 def _valid_vocabulary(tokens: list[str]) -> tuple[list[str], NDArray[np.int32] | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 
 from dtopics.data import TermCounts
 from dtopics.errors import SettingError
-from dtopics.representation._gram_kernels import find_grams, hash_strings, make_index
+from dtopics.representation._gram_kernels import (
+    find_grams,
+    hash_strings,
+    make_index,
+    share_of,
+)
+from dtopics.representation.merging import merge_by_size
 from dtopics.representation.terms import BlockTerms, Grams
 from dtopics.representation.tokens import string_parts
 from dtopics.representation.vectorizer import Counting
@@ -88,22 +95,36 @@ def block_term_table(terms: BlockTerms) -> pa.Table:
     return _term_table(terms.terms, pa.array(terms.df), pa.array(terms.cf)).sort_by("term")
 
 
-def merge_term_tables(tables: Sequence[pa.Table]) -> pa.Table:
+def merge_term_tables(tables: Iterable[pa.Table]) -> pa.Table:
     """Sum term tables; the grouping of the sums does not change the result."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    empty = _term_table(_strings([]), *np.zeros((2, 0), np.int64))
+    merged: pa.Table = merge_by_size(
+        _summed, itertools.chain([empty], tables), lambda table: table.num_rows
+    )
+    return merged.sort_by("term")
 
-    if not tables:
-        return _term_table(_strings([]), pa.array([], pa.int64()), pa.array([], pa.int64()))
+
+def _summed(tables: Sequence[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
     joined = pa.concat_tables(tables)
-    encoded = joined.column("term").combine_chunks().dictionary_encode()
-    order = pc.sort_indices(encoded.dictionary)
+    encoded = _strings(joined.column("term")).dictionary_encode()
     sums = []
     for name in ("df", "cf"):
-        total = np.zeros(len(order), dtype=np.int64)
+        total = np.zeros(len(encoded.dictionary), dtype=np.int64)
         np.add.at(total, encoded.indices.to_numpy(), joined.column(name).to_numpy())
-        sums.append(pa.array(total).take(order))
-    return _term_table(encoded.dictionary.take(order), *sums)
+        sums.append(pa.array(total))
+    return _term_table(encoded.dictionary, *sums)
+
+
+def share_of_table(table: pa.Table, share: int, n_shares: int) -> pa.Table:
+    """Return the rows whose terms are in one of `n_shares` shares, divided by a hash."""
+    import pyarrow as pa
+
+    if n_shares == 1:
+        return table
+    hashes, _ = hash_strings(*string_parts(_strings(table.column("term"))))
+    return table.filter(pa.array(share_of(hashes, n_shares) == share))
 
 
 def topic_term_table(table: pa.Table, counts: TermCounts) -> pa.Table:
@@ -153,40 +174,74 @@ def prune(table: pa.Table, counting: Counting, n_documents: int) -> pa.Table:
         If `max_df` means fewer documents than `min_df`, or no term is left.
     """
     if counting.vocabulary is not None:
-        return _fixed(table, counting.vocabulary)
-    lowest = _bound(counting.min_df, n_documents)
-    highest = _bound(counting.max_df, n_documents)
+        return fixed_table(table, counting.vocabulary)
+    lowest, highest = check_bounds(counting, n_documents)
     unit = f"{counting.min_df_scope}s"
-    if highest < lowest:
-        raise SettingError(
-            f"max_df={counting.max_df} means at most {highest:g} of {n_documents} {unit}, and "
-            f"min_df={counting.min_df} at least {lowest:g}: raise max_df or lower min_df"
-        )
     if table.num_rows == 0:
-        raise SettingError(
-            f"no document has a term: of {n_documents} {unit} all are empty, or have stop words "
-            "and tokens that the vectorizer does not take only; look at its token_pattern, "
-            "stop_words and ngram_range"
-        )
-    df, cf = table.column("df").to_numpy(), table.column("cf").to_numpy()
-    kept = np.flatnonzero((df >= lowest) & (df <= highest))
-    if len(kept) == 0:
+        raise no_terms(counting, n_documents)
+    kept = within(table, lowest, highest)
+    if kept.num_rows == 0:
+        df = table.column("df").to_numpy()
         raise SettingError(
             f"none of {table.num_rows} terms is in {lowest:g} to {highest:g} of {n_documents} "
             f"{unit} (min_df={counting.min_df}, max_df={counting.max_df}); the commonest is in "
             f"{df.max()}, the rarest in {df.min()}: lower min_df or raise max_df"
         )
-    if counting.max_features is not None and len(kept) > counting.max_features:
-        ranked = np.argsort(-cf[kept], kind="stable")  # rows are alphabetical: so are ties
-        kept = np.sort(kept[ranked[: counting.max_features]])
-    return table.take(kept)
+    return highest_totals(kept, counting.max_features)
+
+
+def check_bounds(counting: Counting, n_documents: int) -> tuple[float, float]:
+    """Return the least and the largest number of documents, or topics, of a term that is kept.
+
+    Raises
+    ------
+    SettingError
+        If the largest is below the least.
+    """
+    lowest, highest = (_bound(b, n_documents) for b in (counting.min_df, counting.max_df))
+    if highest < lowest:
+        unit = f"{counting.min_df_scope}s"
+        raise SettingError(
+            f"max_df={counting.max_df} means at most {highest:g} of {n_documents} {unit}, and "
+            f"min_df={counting.min_df} at least {lowest:g}: raise max_df or lower min_df"
+        )
+    return lowest, highest
+
+
+def no_terms(counting: Counting, n_documents: int) -> SettingError:
+    """Return the error of a corpus without any term."""
+    return SettingError(
+        f"no document has a term: of {n_documents} {counting.min_df_scope}s all are empty, or have "
+        "stop words and tokens that the vectorizer does not take only; look at its "
+        "token_pattern, stop_words and ngram_range"
+    )
+
+
+def within(table: pa.Table, lowest: float, highest: float) -> pa.Table:
+    """Return the rows whose ``df`` is within bounds, both included."""
+    import pyarrow as pa
+
+    df = table.column("df").to_numpy()
+    return table.filter(pa.array((df >= lowest) & (df <= highest)))
+
+
+def highest_totals(table: pa.Table, max_features: int | None) -> pa.Table:
+    """Return the rows with the highest ``cf``; of equals, those that are first in the table.
+
+    The rows keep their order: where they are alphabetical, so are ties.
+    """
+    if max_features is None or table.num_rows <= max_features:
+        return table
+    ranked = np.argsort(-table.column("cf").to_numpy(), kind="stable")
+    return table.take(np.sort(ranked[:max_features]))
 
 
 def _bound(bound: float, n_documents: int) -> float:
     return bound if isinstance(bound, int) else bound * n_documents
 
 
-def _fixed(table: pa.Table, vocabulary: tuple[str, ...]) -> pa.Table:
+def fixed_table(table: pa.Table, vocabulary: tuple[str, ...]) -> pa.Table:
+    """Return the rows of a fixed vocabulary in its order, zeros for terms that are missing."""
     import pyarrow as pa
 
     terms = _strings(vocabulary)

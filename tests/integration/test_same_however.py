@@ -162,7 +162,7 @@ def test_what_is_reused(corpus, tmp_path):
 
     first = fingerprints()
     size = fingerprints(min_topic_size=30)
-    assert {"documents", "tokens", "terms", "vocabulary", "sample", "embeddings", "reducer",
+    assert {"documents", "tokens", "terms", "term sums", "vocabulary", "sample", "embeddings", "reducer",
             "reduced"} == same(first, size)  # fmt: skip
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -175,7 +175,9 @@ def test_what_is_reused(corpus, tmp_path):
     names = fingerprints(top_n_words=5)
     assert {*first} - {"topics", "candidates", "examples"} <= same(first, names)
     seed = fingerprints(random_state=1)
-    assert {"documents", "tokens", "terms", "vocabulary", "embeddings"} == same(first, seed)
+    assert {"documents", "tokens", "terms", "term sums", "vocabulary", "embeddings"} == same(
+        first, seed
+    )
     again = fingerprints()  # its topics are there: their examples are not looked for again
     assert again.items() <= first.items()
     assert first.keys() - again.keys() == {"candidates", "examples"}
