@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("imports", "overhead", "parity", "memory", "clustering", "quality")
+NAMES = ("imports", "overhead", "parity", "memory", "clustering", "counting", "quality")
 
 if __name__ == "__main__":
     chosen, options = [], []

@@ -272,13 +272,15 @@ def plan_command(sources: tuple[str, ...], **options: Any) -> None:
     """Show what a fit would read, need and leave; nothing is written."""
     from dtopics.corpus import Corpus
     from dtopics.report import forecast, text
+    from dtopics.report.counting_forecast import SAMPLE_DOCUMENTS
 
     with _reported():
         corpus = Corpus(
             list(sources), storage_options=_storage_options(options), **_columns(options)
         )
         corpus.check()
-        text.print_forecast(forecast.forecast(corpus.estimate(), settings(options)))
+        texts = corpus.head(SAMPLE_DOCUMENTS)
+        text.print_forecast(forecast.forecast(corpus.estimate(), settings(options), texts))
 
 
 def settings(options: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transfo
 from dtopics.reduction import as_reducer
 from dtopics.representation.ctfidf import as_ctfidf
 from dtopics.representation.vectorizer import as_counting
+from dtopics.representation.vocabulary import many_terms
 from dtopics.store import Location, Run, fingerprint
 from dtopics.store.arrays import write_chunk
 from dtopics.store.fingerprint import describe
@@ -193,6 +194,8 @@ def _fit(
         with computing(around.client):
             inputs = _inputs(run, segment, corpus, embeddings, y, executor, around.progress)
         recipe = replace(recipe, embedder=_settled(recipe.embedder, run, executor))
+        if many := many_terms(recipe.counting, segment.n_rows):
+            logger.warning(many)
         run.begin(describe_params(params) | {"embeddings_given": embeddings is not None})
         fitted = fit(run, inputs, recipe, executor)
         verify_read(segment, corpus.storage_options)

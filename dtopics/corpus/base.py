@@ -75,6 +75,10 @@ class DocumentSource(ABC):
     def estimate(self) -> CorpusEstimate:
         """Return the size, or a guess from the first megabyte."""
 
+    def head(self, most: int) -> list[str]:  # noqa: ARG002
+        """Return some of its first texts, where they can be had cheaply."""
+        return []
+
     @abstractmethod
     def fingerprint(self) -> str:
         """Return the identity of the content."""

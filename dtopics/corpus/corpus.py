@@ -105,6 +105,10 @@ class Corpus:
         """Return how large the corpus is, from footers or the first megabyte."""
         return self._source.estimate()
 
+    def head(self, most: int) -> list[str]:
+        """Return at most so many of the first texts; none where they must be computed."""
+        return self._source.head(most)
+
     def fingerprint(self) -> str:
         """Return the identity of the content.
 

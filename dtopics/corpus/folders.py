@@ -138,6 +138,20 @@ class FileSource(DocumentSource):
         documents = self._estimate_lines()
         return CorpusEstimate(files, total, documents, exact=False, compressed=self._compressed)
 
+    def head(self, most: int) -> list[str]:
+        """Return the first texts of some files, about as many of each."""
+        step = -(-len(self.sources) // ESTIMATED_FILES)
+        seen = self.sources[::step]
+        texts: list[str] = []
+        for source in seen:
+            wanted = -(-most // len(seen))
+            for rows in self.format.parse_stream(self._location(source)):
+                texts.extend(text or "" for text in rows.texts[:wanted])
+                wanted -= len(rows.texts)
+                if wanted <= 0:
+                    break
+        return texts[:most]
+
     def _estimate_lines(self) -> int:
         first = max(self.sources[:CHECKED_FILES], key=lambda source: source.size)
         data, stored = sample_bytes(self._location(first), HEAD_BYTES)

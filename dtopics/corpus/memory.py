@@ -71,6 +71,10 @@ class MemorySource(DocumentSource):
         n_bytes = sum(len(text or "") for text in self.texts)
         return CorpusEstimate(0, n_bytes, len(self.texts), exact=True)
 
+    def head(self, most: int) -> list[str]:
+        """Return the first texts."""
+        return [text or "" for text in self.texts[:most]]
+
     def fingerprint(self) -> str:
         """Return a sha256 over the texts and kept columns."""
         return self._digest

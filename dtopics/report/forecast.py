@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dtopics.corpus import default_block_rows
+from dtopics.report.counting_forecast import (
+    VOCABULARY_BYTES,
+    CountingForecast,
+    forecast_counting,
+)
+from dtopics.representation.vectorizer import Counting, as_counting
+from dtopics.representation.vocabulary import many_terms
 
 #: Bytes a document in each store: float16 vectors of 384, float32 places, labels and receipts.
 EMBEDDING_BYTES = 768
@@ -37,6 +44,8 @@ class Forecast:
     block_memory, global_memory : int
         Bytes that every worker needs, and the one that fits and clusters.
     advice : tuple of str
+    counting : CountingForecast or None
+        None where no document could be looked at.
     """
 
     files: int
@@ -49,9 +58,10 @@ class Forecast:
     block_memory: int
     global_memory: int
     advice: tuple[str, ...]
+    counting: CountingForecast | None = None
 
 
-def forecast(estimate: Any, params: Mapping[str, Any]) -> Forecast:
+def forecast(estimate: Any, params: Mapping[str, Any], texts: Sequence[str] = ()) -> Forecast:
     """Say what a fit of these sources would take.
 
     Parameters
@@ -60,21 +70,35 @@ def forecast(estimate: Any, params: Mapping[str, Any]) -> Forecast:
         What the corpus says of itself: files, bytes, documents.
     params : mapping
         Settings of the model that are not the defaults.
+    texts : sequence of str
+        Some of the documents, from which tokens, terms and counts are estimated; without any,
+        tokens are taken to be a share of the text.
     """
     n = estimate.documents
+    counting = as_counting(
+        params.get("vectorizer_model"),
+        n_gram_range=params.get("n_gram_range", (1, 1)),
+        min_df_scope=params.get("min_df_scope", "document"),
+    )
     rows = params.get("block_size") or default_block_rows(n)
     sample = min(n, params.get("sample_size", 100_000))
     text = estimate.bytes * (COMPRESSION if estimate.compressed else 1)
-    storage = n * (EMBEDDING_BYTES + PLACE_BYTES + LABEL_BYTES) + int(text * TOKEN_SHARE)
+    counted = forecast_counting(texts, counting, n, rows) if len(texts) > 1 else None
+    storage = n * (EMBEDDING_BYTES + PLACE_BYTES + LABEL_BYTES)
     block = WORKER_BYTES + rows * (6 * EMBEDDING_BYTES) + 8 * rows * (text // max(n, 1))
+    if counted is None:
+        storage += int(text * TOKEN_SHARE)
+    else:
+        storage += counted.tokens + counted.terms + counted.counts
+        block += counted.n_terms * VOCABULARY_BYTES
     whole = WORKER_BYTES + max(sample * SAMPLE_BYTES, n * CLUSTER_BYTES)
     return Forecast(
         estimate.files, estimate.bytes, n, estimate.exact, rows, -(-n // rows), storage, block,
-        whole, tuple(_advice(n, params)),
+        whole, tuple(_advice(n, params, counting)), counted,
     )  # fmt: skip
 
 
-def _advice(n: int, params: Mapping[str, Any]) -> list[str]:
+def _advice(n: int, params: Mapping[str, Any], counting: Counting) -> list[str]:
     said = []
     size = params.get("min_topic_size", 10)
     wanted = max(10, round(n / 5_000, -1 if n < 5_000_000 else -2))
@@ -83,11 +107,9 @@ def _advice(n: int, params: Mapping[str, Any]) -> list[str]:
             f"min_topic_size={size} can give many thousands of topics on {n:,} documents; "
             f"--min-topic-size {int(wanted)} is a better start"
         )
-    vectorizer = params.get("vectorizer_model")
-    n_grams = getattr(vectorizer, "ngram_range", params.get("n_gram_range", (1, 1)))
-    min_df = getattr(vectorizer, "min_df", 1)
-    if n >= 1_000_000 and min_df == 1 and n_grams[1] > 1:
-        said.append("n-grams with min_df=1 make a vocabulary of tens of millions; use --min-df 10")
+    many = many_terms(counting, n)
+    if many is not None:
+        said.append(f"{many}: --min-df 10")
     if n > 20 * params.get("sample_size", 100_000):
         said.append("the sample is less than a twentieth of the corpus; look at the coverage")
     return said

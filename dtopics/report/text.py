@@ -102,6 +102,13 @@ def print_forecast(found: Any) -> None:
         highlight=False,
     )
     out.print(f"Leaves    about {size(found.storage)} in the run directory", highlight=False)
+    if (counted := found.counting) is not None:
+        out.print(
+            f"Counting  about {size(counted.tokens)} of it tokens, {size(counted.terms)} terms, "
+            f"{size(counted.counts)} counts; {counted.n_terms:,} terms in the vocabulary (from "
+            f"the first {counted.n_sampled:,} documents)",
+            highlight=False,
+        )
     out.print(
         f"Memory    about {size(found.block_memory)} a worker; {size(found.global_memory)} on the "
         "one that fits UMAP and clusters",

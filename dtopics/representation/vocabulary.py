@@ -27,6 +27,9 @@ from dtopics.representation.vectorizer import Counting
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: From so many documents on, a vocabulary of all their n-grams is warned of.
+MANY_DOCUMENTS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -88,15 +91,21 @@ def block_term_table(terms: BlockTerms) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        ``term`` (large_string, ascending by code point), ``df`` and ``cf`` (int64).
+        ``term`` (large_string, each once, in no promised order), ``df`` and ``cf`` (int64).
     """
     import pyarrow as pa
 
-    return _term_table(terms.terms, pa.array(terms.df), pa.array(terms.cf)).sort_by("term")
+    return _term_table(terms.terms, pa.array(terms.df), pa.array(terms.cf))
 
 
 def merge_term_tables(tables: Iterable[pa.Table]) -> pa.Table:
-    """Sum term tables; the grouping of the sums does not change the result."""
+    """Sum term tables; the grouping of the sums does not change the result.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``term`` (ascending by code point), ``df`` and ``cf``.
+    """
     empty = _term_table(_strings([]), *np.zeros((2, 0), np.int64))
     merged: pa.Table = merge_by_size(
         _summed, itertools.chain([empty], tables), lambda table: table.num_rows
@@ -206,6 +215,20 @@ def check_bounds(counting: Counting, n_documents: int) -> tuple[float, float]:
             f"min_df={counting.min_df} at least {lowest:g}: raise max_df or lower min_df"
         )
     return lowest, highest
+
+
+def many_terms(counting: Counting, n_documents: int) -> str | None:
+    """Return a warning where n-grams of a large corpus are all kept, however rare."""
+    all_kept = _bound(counting.min_df, n_documents) <= 1
+    if counting.vocabulary is not None or counting.n_gram_range[1] == 1 or not all_kept:
+        return None
+    if n_documents < MANY_DOCUMENTS or counting.max_features is not None:
+        return None
+    return (
+        f"min_df={counting.min_df} keeps every n-gram of {n_documents:,} documents, most of them "
+        "seen once: a vocabulary of many millions, which every worker holds; min_df=10 keeps "
+        "a few in a hundred of them"
+    )
 
 
 def no_terms(counting: Counting, n_documents: int) -> SettingError:

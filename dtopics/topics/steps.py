@@ -145,7 +145,11 @@ class CompareCandidates:
         topics = built.lookup[self.clusters.array("labels", block)[rows] + 1]
         weigh = ClassTfidfTransformer(reduce_frequent_words=self.reduce_frequent_words)
         weigh.idf_ = built.idf
-        alike = similarities(weigh.transform(counts), topics, built.weights(weigh), built.ids)
+        weights = cached(
+            ("topic weights", self.built.identity, self.reduce_frequent_words),
+            lambda: built.weights(weigh),
+        )
+        alike = similarities(weigh.transform(counts), topics, weights, built.ids)
         return {"candidates": pa.table({"topic": topics, "row": rows, "similarity": alike})}
 
 

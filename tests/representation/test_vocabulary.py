@@ -27,6 +27,10 @@ def terms_of(texts, counting):
     return block_terms(token_block(tokenize_block(texts, counting)), counting)
 
 
+def term_table(terms):
+    return merge_term_tables([block_term_table(terms)])
+
+
 def table_of(totals):
     terms = sorted(totals)
     return pa.table(
@@ -79,7 +83,7 @@ def test_topic_scope_is_bertopics_reading():
     expected = vectorizer.fit(joined).get_feature_names_out().tolist()
     counting = as_counting(vectorizer, min_df_scope="topic")
     terms = terms_of(texts, counting)
-    table = block_term_table(terms)
+    table = term_table(terms)
     by_topic = topic_term_table(table, count_block(terms, Vocabulary.of(table), topics))
     assert prune(by_topic, counting, 3)["term"].to_pylist() == expected == ["fig"]
     assert prune(table, as_counting(vectorizer), 5)["term"].to_pylist() == ["apple", "fig"]
@@ -97,7 +101,7 @@ def test_topic_scope_is_bertopics_reading():
 )
 def test_nothing_left(vectorizer, texts, said):
     counting = as_counting(vectorizer)
-    table = block_term_table(terms_of(texts, counting))
+    table = term_table(terms_of(texts, counting))
     if counting.min_df == 5:
         said = "min_df=5"
     with pytest.raises(SettingError, match=said):
@@ -106,7 +110,7 @@ def test_nothing_left(vectorizer, texts, said):
 
 def test_fixed_vocabulary_keeps_its_order_and_its_missing_terms():
     counting = as_counting(CountVectorizer(vocabulary=["pear", "zebra", "apple"]))
-    table = prune(block_term_table(terms_of(["apple pear", "apple apple"], counting)), counting, 2)
+    table = prune(term_table(terms_of(["apple pear", "apple apple"], counting)), counting, 2)
     assert table.to_pydict() == {
         "term": ["pear", "zebra", "apple"],
         "df": [1, 0, 2],
