@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from dtopics._jit import jit
 from dtopics.representation.runs import OUTSIDE, SPOILER
 
-_FACTOR = np.uint64(0x100000001B3)
-_START = np.uint64(0xCBF29CE484222325)
-_SHIFT = np.uint64(29)
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_ZERO = np.uint64(0)
+_BYTE, _HALF, _LOW = np.uint64(8), np.uint64(32), np.uint64(0xFFFFFFFF)
+#: Tokens of fewer bytes are their own key: no text is looked at to tell them apart.
+_INLINE = 8
 
 
 @jit()
@@ -44,39 +46,44 @@ def cut_runs(
     n_documents = len(bounds) - 1
     ids = np.empty((bounds[-1] - bounds[0] + n_documents) // (shortest + 1) + 1, np.int32)
     offsets = np.zeros(n_documents + 1, np.int32)
-    slots = np.full(1 << 12, -1, np.int32)
+    table = np.zeros((1 << 12, 2), np.uint64)
     starts, stops = np.empty(1 << 11, np.int64), np.empty(1 << 11, np.int64)
-    hashes = np.empty(1 << 11, np.uint64)
     n_ids, n_tokens = 0, 0
     for document in range(n_documents):
         place, stop = bounds[document], bounds[document + 1]
         while place < stop:
-            first, length, spoiled, hashed = place, 0, False, _START
+            first, after, length, spoiled = place, place, 0, False
+            packed, hashed = _ZERO, _ZERO
             while place < stop:
-                code, after = _character(data, place)
-                kind = classes[code]
+                if data[place] < 0x80:
+                    kind, after = classes[data[place]], place + 1
+                else:
+                    code, after = _character(data, place)
+                    kind = classes[code]
                 if kind == OUTSIDE:
                     break
                 spoiled |= kind == SPOILER
                 length += 1
                 while place < after:
-                    hashed = (hashed ^ np.uint64(data[place])) * _FACTOR
+                    packed = packed << _BYTE | np.uint64(data[place])
                     place += 1
+                    if (place - first) % _INLINE == 0:
+                        hashed, packed = _mixed(hashed ^ packed), _ZERO
             if length >= shortest and not spoiled:
-                hashed ^= hashed >> _SHIFT
-                slot = _slot(slots, hashes, starts, stops, data, hashed, first, place)
-                if slots[slot] < 0:
-                    slots[slot] = n_tokens
-                    starts[n_tokens], stops[n_tokens], hashes[n_tokens] = first, place, hashed
+                size = place - first
+                key = packed if size < _INLINE else _mixed(hashed ^ packed)
+                slot = _slot(table, key, size, data, first, starts)
+                if table[slot, 1] == _ZERO:
+                    starts[n_tokens], stops[n_tokens] = first, place
                     n_tokens += 1
-                ids[n_ids] = slots[slot]
+                    table[slot, 0] = key
+                    table[slot, 1] = np.uint64(size) << _HALF | np.uint64(n_tokens)
+                ids[n_ids] = np.int64(table[slot, 1] & _LOW) - 1
                 n_ids += 1
                 if n_tokens == len(starts):
-                    starts, stops = _doubled(starts), _doubled(stops)
-                    hashes = _doubled(hashes)
-                    slots = _spread(hashes, n_tokens, 2 * len(slots))
+                    starts, stops, table = _doubled(starts), _doubled(stops), _spread(table)
             if place < stop:
-                _, place = _character(data, place)
+                place = after
         offsets[document + 1] = n_ids
     return ids[:n_ids].copy(), offsets, starts[:n_tokens].copy(), stops[:n_tokens].copy()
 
@@ -97,43 +104,53 @@ def _character(data: NDArray[np.uint8], place: int) -> tuple[Any, int]:
     return (lead & 0x07) << 18 | low << 12 | lower << 6 | lowest, place + 4
 
 
+@jit(inline="always")
+def _mixed(value: Any) -> Any:
+    value *= _FACTOR
+    return value ^ (value >> _HALF)
+
+
 @jit()
 def _slot(
-    slots: NDArray[np.int32],
-    hashes: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
+    table: NDArray[np.uint64],
+    key: Any,
+    size: int,
     data: NDArray[np.uint8],
-    hashed: Any,
     first: int,
-    stop: int,
+    starts: NDArray[np.int64],
 ) -> Any:
-    """Return the slot of a token's bytes, or the empty one where it belongs."""
-    mask = len(slots) - 1
-    slot = np.int64(hashed & np.uint64(mask))
-    while slots[slot] >= 0:
-        token = slots[slot]
-        length = stop - first
-        if hashes[token] == hashed and stops[token] - starts[token] == length:
-            same = 0
-            while same < length and data[starts[token] + same] == data[first + same]:
+    """Return the slot of a token, or the empty one where it belongs.
+
+    A slot holds the key; and the size in bytes above the token's number, counted from 1.
+    """
+    mask = len(table) - 1
+    slot = np.int64(_mixed(key ^ np.uint64(size)) & np.uint64(mask))
+    while table[slot, 1] != _ZERO:
+        if table[slot, 0] == key and np.int64(table[slot, 1] >> _HALF) == size:
+            if size < _INLINE:
+                return slot
+            start, same = starts[np.int64(table[slot, 1] & _LOW) - 1], 0
+            while same < size and data[start + same] == data[first + same]:
                 same += 1
-            if same == length:
+            if same == size:
                 return slot
         slot = (slot + 1) & mask
     return slot
 
 
 @jit()
-def _spread(hashes: NDArray[np.uint64], n: int, size: int) -> NDArray[np.int32]:
-    """Return a table of slots for the first `n` tokens."""
-    slots = np.full(size, -1, np.int32)
-    for token in range(n):
-        slot = np.int64(hashes[token] & np.uint64(size - 1))
-        while slots[slot] >= 0:
-            slot = (slot + 1) & (size - 1)
-        slots[slot] = token
-    return slots
+def _spread(table: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return a table of twice as many slots."""
+    larger = np.zeros((2 * len(table), 2), np.uint64)
+    mask = len(larger) - 1
+    for held in range(len(table)):
+        if table[held, 1] != _ZERO:
+            mixed = _mixed(table[held, 0] ^ (table[held, 1] >> _HALF))
+            slot = np.int64(mixed & np.uint64(mask))
+            while larger[slot, 1] != _ZERO:
+                slot = (slot + 1) & mask
+            larger[slot] = table[held]
+    return larger
 
 
 @jit()

@@ -98,7 +98,7 @@ def _encoded(texts: Sequence[str], counting: Counting) -> pa.Array | None:
 
     prepare = counting.build_preprocessor()
     try:
-        return pa.array([prepare(text) for text in texts], pa.large_string())
+        return pa.array(list(map(prepare, texts)), pa.large_string())
     except UnicodeEncodeError:
         return None
 

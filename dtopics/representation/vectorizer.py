@@ -79,6 +79,8 @@ class Counting:
 
     def build_preprocessor(self) -> Callable[[str], str]:
         """Return the function that prepares a text, where `runs` then cuts it."""
+        if self._vectorizer.lowercase and self._vectorizer.strip_accents is None:
+            return str.lower
         return self._vectorizer.build_preprocessor()  # type: ignore[no-any-return]
 
     def tokenize(self, text: str) -> list[str]:
