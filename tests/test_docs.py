@@ -20,6 +20,7 @@ import yaml
 import dtopics
 from dtopics import TopicModel, cli, errors, protocols, testing
 from dtopics.pipeline import fit as pipeline_fit
+from dtopics.representation import vocabulary_steps
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -269,6 +270,7 @@ class TestPages:
 
     def test_stages_are_those_of_the_pipeline(self):
         source = inspect.getsource(inspect.getmodule(pipeline_fit))
+        source += inspect.getsource(vocabulary_steps)
         there = set(re.findall(r'run\.stage\(\s*"([^"]+)"', source))
         said = {code(row[0])[0] for row in rows(DOCS / "architecture.md", "Stage")}
         assert said == there
