@@ -324,6 +324,7 @@ def fits(n):
         found = []
         print(f"{n:,} points, two workers of one thread; the references on one thread")
         in_turns(
+            2,
             **{"dtopics, 4 parts": lambda: ours(4), "dtopics, 16 parts": lambda: ours(16)},
             **references(X),
         )
