@@ -33,6 +33,7 @@ from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
 from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transform
 from dtopics.reduction import as_reducer
+from dtopics.report.memory import Need
 from dtopics.representation.ctfidf import as_ctfidf
 from dtopics.representation.vectorizer import as_counting
 from dtopics.representation.vocabulary import many_terms
@@ -196,12 +197,25 @@ def _fit(
         recipe = replace(recipe, embedder=_settled(recipe.embedder, run, executor))
         if many := many_terms(recipe.counting, segment.n_rows):
             logger.warning(many)
+        executor.require(_need(corpus, segment, recipe, around).check)
         run.begin(describe_params(params) | {"embeddings_given": embeddings is not None})
         fitted = fit(run, inputs, recipe, executor)
         verify_read(segment, corpus.storage_options)
         assign(run, inputs, fitted, run.location / "assignments", executor)
         run.finish(fitted.version)
     return Job(run, fitted, segment)
+
+
+def _need(corpus: Any, segment: Segment, recipe: Recipe, around: Surroundings) -> Need:
+    """Return what a worker must hold at the peak."""
+    with computing(around.client):
+        text = corpus.estimate().bytes if not corpus.in_memory else 0
+    umap = recipe.reducer.describe().get("kind") == "umap"
+    clusters = recipe.clusterer is not None and hasattr(recipe.clusterer, "fit_blocks")
+    return Need.of(
+        segment.n_rows, segment.block_rows, recipe.sample_size if umap else 0, text,
+        clusters=clusters,
+    )  # fmt: skip
 
 
 def run_transform(

@@ -61,13 +61,23 @@ class DaskExecutor:
         self, connect: Callable[[], Any], folder: Location, progress: Progress | None = None
     ) -> None:
         self._connect = connect
+        self._checks: list[Callable[[int], None]] = []
         self.folder = folder
         self.progress = progress or SilentProgress()
 
     @functools.cached_property
     def client(self) -> Any:
         """The Dask client."""
-        return self._connect()
+        client = self._connect()
+        for check in self._checks:
+            _check_memory(client, check)
+        return client
+
+    def require(self, check: Callable[[int], None]) -> None:
+        """Have the smallest worker's memory checked, now or once there is a client."""
+        self._checks.append(check)
+        if "client" in self.__dict__:
+            _check_memory(self.client, check)
 
     def map_blocks(
         self, stage: Stage, step: BlockStep, blocks: Sequence[Block], *, accelerated: bool = False
@@ -221,6 +231,13 @@ class DaskExecutor:
             if gpus:
                 return {"GPU": 1}, gpus
         return None, max(1, sum(worker["nthreads"] for worker in workers))
+
+
+def _check_memory(client: Any, check: Callable[[int], None]) -> None:
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [worker["memory_limit"] for worker in workers if worker.get("memory_limit")]
+    if limits:
+        check(min(limits))
 
 
 def _error(future: Any) -> BaseException | None:

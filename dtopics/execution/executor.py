@@ -50,6 +50,16 @@ class Executor(Protocol):
         """Return small results in the order of the items."""
         ...
 
+    def require(self, check: Callable[[int], None]) -> None:
+        """Have the bytes of the smallest worker's memory checked before the first task.
+
+        Parameters
+        ----------
+        check : callable
+            Raises where they are too few.
+        """
+        ...
+
 
 class InProcessExecutor:
     """Runs every step in this process; for small corpora and for `memory://` runs.
@@ -102,6 +112,12 @@ class InProcessExecutor:
     ) -> Iterator[R]:
         """Return results in the order of the items."""
         return map(function, items)
+
+    def require(self, check: Callable[[int], None]) -> None:
+        """Have this process's memory checked: the machine's, or its container's."""
+        from distributed.system import MEMORY_LIMIT
+
+        check(MEMORY_LIMIT)
 
 
 def blocks_to_do(stage: Stage, blocks: Sequence[Block]) -> list[Block]:

@@ -12,6 +12,7 @@ from dtopics.report.counting_forecast import (
     CountingForecast,
     forecast_counting,
 )
+from dtopics.report.memory import Need
 from dtopics.representation.vectorizer import Counting, as_counting
 from dtopics.representation.vocabulary import many_terms
 
@@ -23,11 +24,6 @@ LABEL_BYTES = 8
 TOKEN_SHARE = 0.35
 #: Text that a byte of a compressed file makes.
 COMPRESSION = 3
-#: The tree of HDBSCAN's edges, for a document, on one worker.
-CLUSTER_BYTES = 60
-#: A fitted UMAP's peak for a document of the sample, and what a worker needs before any work.
-SAMPLE_BYTES = 14_000
-WORKER_BYTES = 700 * 2**20
 
 
 @dataclass(frozen=True)
@@ -81,20 +77,19 @@ def forecast(estimate: Any, params: Mapping[str, Any], texts: Sequence[str] = ()
         min_df_scope=params.get("min_df_scope", "document"),
     )
     rows = params.get("block_size") or default_block_rows(n)
-    sample = min(n, params.get("sample_size", 100_000))
     text = estimate.bytes * (COMPRESSION if estimate.compressed else 1)
     counted = forecast_counting(texts, counting, n, rows) if len(texts) > 1 else None
     storage = n * (EMBEDDING_BYTES + PLACE_BYTES + LABEL_BYTES)
-    block = WORKER_BYTES + rows * (6 * EMBEDDING_BYTES) + 8 * rows * (text // max(n, 1))
+    need = Need.of(n, rows, params.get("sample_size", 100_000), text)
+    block = need.block
     if counted is None:
         storage += int(text * TOKEN_SHARE)
     else:
         storage += counted.tokens + counted.terms + counted.counts
         block += counted.n_terms * VOCABULARY_BYTES
-    whole = WORKER_BYTES + max(sample * SAMPLE_BYTES, n * CLUSTER_BYTES)
     return Forecast(
         estimate.files, estimate.bytes, n, estimate.exact, rows, -(-n // rows), storage, block,
-        whole, tuple(_advice(n, params, counting)), counted,
+        need.whole, tuple(_advice(n, params, counting)), counted,
     )  # fmt: skip
 
 
