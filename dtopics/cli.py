@@ -41,7 +41,7 @@ STRATEGY_FLAGS = {
     "bm25_weighting": ("ctfidf_model", "bm25_weighting"),
     "reduce_frequent_words": ("ctfidf_model", "reduce_frequent_words"),
 }
-SECTIONS = ("umap_model", "hdbscan_model", "vectorizer_model", "ctfidf_model")
+SECTIONS = ("embedding_model", "umap_model", "hdbscan_model", "vectorizer_model", "ctfidf_model")
 
 
 class Number(click.ParamType[Any]):
@@ -95,7 +95,7 @@ def model_options(command: F) -> F:
     for option in reversed((
         click.option("--config", type=click.Path(exists=True, dir_okay=False),
                      help="YAML of settings; flags win. See `dtopics fit --help`."),
-        click.option("--embedding-model", help="sentence-transformers name or local path."),
+        click.option("--embedding-model", help="Name or local path; static: distilled, for CPUs."),
         click.option("--language", help="english or multilingual.  [english]"),
         click.option("--min-topic-size", type=int, help="Least documents of a topic.  [10]"),
         click.option("--nr-topics", help="Merge to so many topics, or auto."),
@@ -340,6 +340,7 @@ def _with_strategies(params: dict[str, Any]) -> dict[str, Any]:
     from sklearn.feature_extraction.text import CountVectorizer
 
     from dtopics.clustering import GIANT_SHARE, HDBSCAN
+    from dtopics.embedding import SentenceTransformerEmbedder
     from dtopics.reduction import UMAP
     from dtopics.representation.ctfidf import ClassTfidfTransformer
 
@@ -353,7 +354,7 @@ def _with_strategies(params: dict[str, Any]) -> dict[str, Any]:
         clusterer.setdefault("max_cluster_size", GIANT_SHARE)
     if isinstance(params.get("umap_model"), dict):
         params["umap_model"].setdefault("random_state", params.get("random_state", 42))
-    kinds = (UMAP, HDBSCAN, CountVectorizer, ClassTfidfTransformer)
+    kinds = (SentenceTransformerEmbedder, UMAP, HDBSCAN, CountVectorizer, ClassTfidfTransformer)
     for section, kind in zip(SECTIONS, kinds, strict=True):
         if isinstance(params.get(section), dict):
             try:

@@ -484,7 +484,8 @@ def _settled(embedder: Any, run: Run, executor: Executor) -> Any:
     if not hasattr(embedder, "resolve"):
         return embedder
     chosen = run.state.setdefault("embedder", {})
-    key = fingerprint("embedder", {"model": embedder.name, "revision": embedder.revision})
+    about = {"model": embedder.name, "revision": embedder.revision, **embedder.options}
+    key = fingerprint("embedder", about)
     if key not in chosen:
         found = next(iter(executor.map(_resolve, [embedder], accelerated=True)))
         chosen[key] = found.settings()

@@ -18,6 +18,7 @@ from dtopics.clustering.membership_steps import NewMemberships, find_memberships
 from dtopics.clustering.steps import ImportTargets, LabelBlock, PredictBlock, cluster_points
 from dtopics.corpus.steps import DescribeBlock, DrawSample
 from dtopics.data import Block
+from dtopics.embedding.static import KeepStatic, StaticEmbedder, StaticSource, StoredStatic
 from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
 from dtopics.execution import Executor
 from dtopics.protocols import DocumentReader, Reducer
@@ -198,12 +199,26 @@ def embed(
         receipt = fitted.whole_receipt()
         assert receipt is not None
         embedder = StoredEmbedder(fitted, receipt.notes["sha256"])
+    if isinstance(embedder, StaticSource):
+        embedder = keep_static(run, embedder, executor)
     dtype = getattr(embedder, "stored_as", "float32")
     about = {**embedder.describe(), "stored_as": dtype}
     stage = run.stage("embeddings", about, [inputs.key])
     step = EmbedBlock(inputs.read, embedder, dtype)
     executor.map_blocks(stage, step, inputs.blocks, accelerated=True)
     return stage, embedder
+
+
+def keep_static(run: Run, model: StaticSource, executor: Executor) -> StoredStatic:
+    """Keep a static model in the run, where every worker finds it; distilled once, by one."""
+    stage = run.stage("embedder", dict(model.describe()))
+    if not isinstance(model, StaticEmbedder):
+        executor.run(stage, KeepStatic(model))
+    elif stage.whole_receipt() is None:  # the client holds it: no worker need be sent it
+        stage.write_whole(KeepStatic(model)(stage), 0.0)
+    stored = StoredStatic.of(stage)
+    assert stored is not None
+    return stored
 
 
 def import_targets(run: Run, inputs: Inputs) -> list[Stage]:
@@ -236,7 +251,7 @@ def cluster(
     target = targets[0] if targets else None
     executor.run(model, FitReducer(recipe.reducer, embeddings, bare, sample, target))
     reduced = run.stage("reduced", {}, [model, embeddings, documents])
-    bounds = fit_bounds(sample, bare)
+    bounds = fit_bounds(sample, model, bare)
     executor.map_blocks(
         reduced, ReduceBlock(embeddings, documents, model, bounds, trust=True), bare
     )
@@ -352,12 +367,17 @@ def by_content(stage: Stage) -> Stage:
     return replace(stage, fingerprint=digest.hexdigest()[:20])
 
 
-def fit_bounds(sample: Stage, blocks: Sequence[Block]) -> dict[str, tuple[int, int]] | None:
+def fit_bounds(
+    sample: Stage, model: Stage, blocks: Sequence[Block]
+) -> dict[str, tuple[int, int]] | None:
     """Return each block's rows of the fit, where the sample is the whole corpus."""
     if not sample.whole_json("about")["whole"]:
         return None
+    receipt = model.whole_receipt()
+    aimless = receipt.notes.get("aimless", {}) if receipt is not None else {}
     bounds, start = {}, 0
     for block, rows in rows_by_block(sample.whole_table("rows"), blocks):
-        bounds[block.name] = (start, start + len(rows))
-        start += len(rows)
+        stop = start + len(rows) - aimless.get(block.name, 0)
+        bounds[block.name] = (start, stop)
+        start = stop
     return bounds

@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from dtopics.embedding.sentence_transformers import SentenceTransformerEmbedder
 from dtopics.errors import SettingError
 
-__all__ = ["DEFAULT_MODEL", "MULTILINGUAL_MODEL", "as_embedder"]
+__all__ = ["DEFAULT_MODEL", "MULTILINGUAL_MODEL", "SentenceTransformerEmbedder", "as_embedder"]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 MULTILINGUAL_MODEL = "paraphrase-multilingual-MiniLM-L12-v2"
+#: The name, or the beginning of the name, of what is distilled.
+STATIC = "static"
 
 
 def as_embedder(
@@ -25,10 +28,13 @@ def as_embedder(
     ----------
     embedding_model : str, path, object or None
         ``None``: the default model of the language. A string: a sentence-transformers name or a
-        local path. A scikit-learn pipeline or transformer, or BERTopic's ``SklearnEmbedder``
-        around one: a clone of it is fit on the sample's texts, also where it is fit already. Any
-        object with `encode`, `embed` (BERTopic's backends) or `embed_documents` (LangChain's):
-        itself.
+        local path; ``"static"``: static embeddings distilled from the default model;
+        ``"static:NAME"``: from another. A `SentenceTransformerEmbedder`: itself. A
+        ``StaticEmbedding``, a SentenceTransformer made of one, or a ``model2vec.StaticModel``: its
+        vectors and tokenizer. A scikit-learn pipeline or transformer, or BERTopic's
+        ``SklearnEmbedder`` around one: a clone of it is fit on the sample's texts, also where it
+        is fit already. Any object with `encode`, `embed` (BERTopic's backends) or
+        `embed_documents` (LangChain's): itself.
     language : str, default="english"
         ``"english"``, or any other for the multilingual model.
     random_state : int, optional
@@ -50,15 +56,16 @@ def as_embedder(
     'all-MiniLM-L6-v2'
     """
     from dtopics.embedding.encode import METHODS, ObjectEmbedder
-    from dtopics.embedding.sentence_transformers import SentenceTransformerEmbedder
     from dtopics.embedding.sklearn import PipelineEmbedder
+    from dtopics.embedding.static import as_static
 
-    if embedding_model is None:
-        english = language.lower() in {"english", "en"}
-        return SentenceTransformerEmbedder(DEFAULT_MODEL if english else MULTILINGUAL_MODEL)
-    if isinstance(embedding_model, str | os.PathLike):
-        name = os.path.expanduser(embedding_model)  # noqa: PTH111 (a model's name is no path)
-        return SentenceTransformerEmbedder(name)
+    if embedding_model is None or isinstance(embedding_model, str | os.PathLike):
+        return _by_name(embedding_model, language)
+    if isinstance(embedding_model, SentenceTransformerEmbedder):
+        return embedding_model
+    static = as_static(embedding_model)
+    if static is not None:
+        return static
     if isinstance(embedding_model, type):
         message = f"embedding_model is the class {embedding_model.__name__}; give an instance"
         raise SettingError(message)
@@ -74,3 +81,18 @@ def as_embedder(
         "path, an object with encode(texts), or a scikit-learn pipeline"
     )
     raise SettingError(message)
+
+
+def _by_name(name: str | os.PathLike[str] | None, language: str) -> Any:
+    from dtopics.embedding.static import Distilled, StaticFolder, is_static_folder
+
+    default = DEFAULT_MODEL if language.lower() in {"english", "en"} else MULTILINGUAL_MODEL
+    given = default if name is None else os.path.expanduser(name)  # noqa: PTH111 (a model's name is no path)
+    if given == STATIC:
+        return Distilled(SentenceTransformerEmbedder(default))
+    if given.startswith(f"{STATIC}:"):
+        base = os.path.expanduser(given.removeprefix(f"{STATIC}:")) or default  # noqa: PTH111
+        return Distilled(SentenceTransformerEmbedder(base))
+    if is_static_folder(given):
+        return StaticFolder(given)
+    return SentenceTransformerEmbedder(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dtopics.embedding.checks import checked, unit_rows
 from dtopics.embedding.device import best_device, best_dtype, usable_device
 from dtopics.embedding.packaged import packaged_path
-from dtopics.errors import EmbeddingError
+from dtopics.errors import EmbeddingError, SettingError
 from dtopics.execution.cache import cached
 from dtopics.store.fingerprint import versions
 
@@ -31,6 +31,7 @@ _NAMED = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 _ORGANISATION = "sentence-transformers/"
 #: Folders with the same weights again, for other engines.
 _OTHER_ENGINES = frozenset({"onnx", "openvino"})
+_ENGINE_FILES = frozenset({".onnx", ".onnx_data", ".xml"})
 #: Half precision is used where vectors keep this cosine to those of float32, on these texts.
 LEAST_COSINE = 0.999
 PROBE = (
@@ -54,6 +55,17 @@ class SentenceTransformerEmbedder:
     revision : str, optional
     device, dtype : str, optional
         None: chosen by `resolve` on a worker, once for all blocks.
+    backend : {"torch", "onnx", "openvino"}, default="torch"
+        sentence-transformers' engine; the last two need its extras on every worker.
+    model_kwargs : mapping, optional
+        Passed on to sentence-transformers, ``{"file_name": "onnx/model_qint8_avx512.onnx"}`` say.
+    truncate_dim : int, optional
+        So many first components are kept, of models that were trained for that.
+
+    Raises
+    ------
+    SettingError
+        If the backend is unknown.
 
     Notes
     -----
@@ -64,9 +76,24 @@ class SentenceTransformerEmbedder:
     revision: str | None = None
     device: str | None = None
     dtype: str | None = None
+    backend: str = "torch"
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    truncate_dim: int | None = None
 
     needs_fit = False
     stored_as = "float16"
+
+    def __post_init__(self) -> None:
+        if self.backend not in {"torch", *_OTHER_ENGINES}:
+            message = f"backend must be 'torch', 'onnx' or 'openvino', not {self.backend!r}"
+            raise SettingError(message)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was asked for beside the model's name, device and precision."""
+        asked = {"backend": self.backend, "model_kwargs": dict(self.model_kwargs),
+                 "truncate_dim": self.truncate_dim}  # fmt: skip
+        return {name: value for name, value in asked.items() if value not in ("torch", {}, None)}
 
     @property
     def path(self) -> str:
@@ -112,7 +139,9 @@ class SentenceTransformerEmbedder:
             Where it cannot be loaded.
         """
         device = self.device or best_device()
-        settled = self.settle({"device": device, "dtype": self.dtype or best_dtype(device)})
+        # other engines have their precision from the file that they read
+        best = best_dtype(device) if self.backend == "torch" else "float32"
+        settled = self.settle({"device": device, "dtype": self.dtype or best})
         if self.dtype is None and settled.dtype != "float32" and not settled.is_faithful():
             settled = replace(settled, dtype="float32")
         settled.encode([])  # loads it: a model that cannot be loaded is known before any work
@@ -130,21 +159,24 @@ class SentenceTransformerEmbedder:
 
     def describe(self) -> Mapping[str, Any]:
         """Return the model's files or name and revision, precision, device class and versions."""
-        files = file_hashes(self.path)
+        files = file_hashes(self.path, self.backend)
+        engines = () if self.backend == "torch" else ("onnxruntime", "openvino", "optimum")
         return {
             "model": "" if files else self.name.removeprefix(_ORGANISATION),
             "revision": self.revision,
             "files": files,
             "dtype": self.dtype,
             "device": self.device,
-            "versions": versions("sentence-transformers", "transformers", "torch"),
+            "versions": versions("sentence-transformers", "transformers", "torch", *engines),
+            **self.options,
         }
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, shape (n_texts, n_features)."""
         if not texts:
             return self.encode(["a"])[:0]
-        key = ("sentence-transformers", self.path, self.revision, self.device, self.dtype)
+        asked = repr(sorted(self.options.items()))
+        key = ("sentence-transformers", self.path, self.revision, self.device, self.dtype, asked)
         return encode_with(cached(key, self.load), texts, self.name)
 
     def load(self) -> Any:
@@ -161,10 +193,15 @@ class SentenceTransformerEmbedder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a worker's bars would run into the client's
+        precision = {"dtype": getattr(torch, self.dtype or "float32")}
         options = {
             "device": usable_device(self.device),
             "revision": self.revision,
-            "model_kwargs": {"dtype": getattr(torch, self.dtype or "float32")},
+            **self.options,
+            "model_kwargs": {
+                **(precision if self.backend == "torch" else {}),
+                **self.model_kwargs,
+            },
         }
         # A model that the machine has needs no network; a missing one is asked for once.
         sources = (True,) if Path(self.path).is_dir() else (True, False)
@@ -237,12 +274,14 @@ def batches(lengths: Sequence[int]) -> Iterator[range]:
 
 
 @cache
-def file_hashes(path: str) -> dict[str, str]:
-    """Return the SHA-256 of the files that say what a local model is."""
+def file_hashes(path: str, engine: str = "torch") -> dict[str, str]:
+    """Return the SHA-256 of the files that say what a local model is for an engine."""
     root, found = Path(path), {}
+    named = _NAMED if engine == "torch" else _NAMED | _ENGINE_FILES
     for file in sorted(root.rglob("*")) if root.is_dir() else ():
         name = file.relative_to(root)
-        if file.suffix in _NAMED and file.is_file() and name.parts[0] not in _OTHER_ENGINES:
+        own = name.parts[0] not in _OTHER_ENGINES - {engine}
+        if file.suffix in named and own and file.is_file():
             with file.open("rb") as opened:
                 found[name.as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
     return found

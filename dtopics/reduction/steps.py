@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import Block, Result
+from dtopics.errors import EmbeddingError
 from dtopics.execution.cache import cached
 from dtopics.protocols import Reducer, ReducerModel
 from dtopics.reduction import load_model
@@ -38,21 +39,36 @@ class FitReducer:
     targets: Stage | None = None
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return the fitted model: its arrays, and its parameters as ``model.json``."""
-        X = np.concatenate(self._gather(self.embeddings, "embeddings"))
-        y = np.concatenate(self._gather(self.targets, "y")) if self.targets else None
+        """Return the fitted model: its arrays, and its parameters as ``model.json``.
+
+        The note ``aimless`` counts the sample's rows, by block, that took no part.
+        """
+        vectors = self._gather(self.embeddings, "embeddings")
+        directed = {name: has_direction(rows, self.reducer) for name, rows in vectors.items()}
+        X = np.concatenate([rows[directed[name]] for name, rows in vectors.items()])
+        if not len(X):
+            message = (
+                "the vectors of all documents are zero; does the embedding model know any of their "
+                "words?"
+            )
+            raise EmbeddingError(message)
+        y = None
+        if self.targets is not None:
+            classes = self._gather(self.targets, "y")
+            y = np.concatenate([rows[directed[name]] for name, rows in classes.items()])
         model: Any = self.reducer.fit(X.astype(np.float32), y)
         params, arrays = model.to_arrays()
-        return {"model": params, **arrays}
+        aimless = {name: int((~rows).sum()) for name, rows in directed.items() if not rows.all()}
+        return {"model": params, **arrays, "notes": {"aimless": aimless}}
 
-    def _gather(self, stage: Stage, name: str) -> list[NDArray[Any]]:
+    def _gather(self, stage: Stage, name: str) -> dict[str, NDArray[Any]]:
         pairs = rows_by_block(self.sample.whole_table("rows"), self.blocks)
-        return [stage.array(name, block)[rows] for block, rows in pairs if len(rows)]
+        return {block.name: stage.array(name, block)[rows] for block, rows in pairs if len(rows)}
 
 
 @dataclass(frozen=True)
 class ReduceBlock:
-    """Place a block's documents; an empty one has no place (NaN).
+    """Place a block's documents; one that is empty, or whose vector is zero, has no place (NaN).
 
     Where the sample was the whole corpus, the places are those of the fit, as in BERTopic.
     Otherwise every row, the sample's own too, is placed by the fitted model, so that a
@@ -77,6 +93,9 @@ class ReduceBlock:
         """Return ``reduced`` (n_rows, n_components) and ``distance`` to the sample (n_rows,)."""
         filled = ~self.documents.table("documents", block, ["empty"])["empty"].to_numpy()
         model = reducer_model(self.model, trust=self.trust)
+        vectors = self.embeddings.array("embeddings", block)
+        aimless = filled & ~has_direction(vectors, model)
+        filled &= ~aimless
         width = model.embedding.shape[1]
         reduced = np.full((block.n_rows, width), np.nan, np.float32)
         distance = np.full(block.n_rows, np.nan, np.float32)
@@ -85,11 +104,22 @@ class ReduceBlock:
             reduced[filled] = model.embedding[start:stop]
             distance[filled] = 0
         elif filled.any():
-            X = self.embeddings.array("embeddings", block)[filled].astype(np.float32)
-            reduced[filled], distance[filled] = place(model, X)
+            reduced[filled], distance[filled] = place(model, vectors[filled].astype(np.float32))
         spacing = getattr(model, "sample_spacing", None)
         far = int((distance[filled] > spacing).sum()) if spacing is not None else 0
-        return {"reduced": reduced, "distance": distance, "notes": {"far": far}}
+        notes = {"far": far, "aimless": int(aimless.sum())}
+        return {"reduced": reduced, "distance": distance, "notes": notes}
+
+
+def has_direction(vectors: NDArray[Any], reducer: Any) -> NDArray[np.bool_]:
+    """Whether each row can be compared; False for a zero row where directions are compared.
+
+    A text without a word that its embedding model knows has the zero vector. Such texts are all
+    alike to the cosine, and would be a topic that means nothing. Vectors kept as float16 have unit
+    length, so a zero row is no point among them for any metric.
+    """
+    compared = vectors.dtype == np.float16 or getattr(reducer, "metric", None) == "cosine"
+    return np.asarray(vectors.any(axis=1)) if compared else np.ones(len(vectors), bool)
 
 
 def place(model: Any, X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

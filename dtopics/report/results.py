@@ -176,9 +176,15 @@ def stored_embedder(
 ) -> Any:
     """Return the embedder of a run that was opened, or None where embeddings were given."""
     from dtopics.embedding import as_embedder
+    from dtopics.embedding.static import StoredStatic
     from dtopics.embedding.steps import StoredEmbedder
 
     config = run.finished["config"]
+    as_fitted = isinstance(embedding_model, str) and embedding_model == config["embedding_model"]
+    if (embedding_model is None or as_fitted) and run.has_fitted("embedder"):
+        static = StoredStatic.of(run.fitted("embedder"))
+        if static is not None:
+            return static
     if embedding_model is None and config.get("embeddings_given"):
         return None
     if embedding_model is None and run.has_fitted("embedder"):
