@@ -3,7 +3,16 @@
 import importlib
 import sys
 
-NAMES = ("imports", "overhead", "parity", "memory", "clustering", "counting", "quality")
+NAMES = (
+    "imports",
+    "overhead",
+    "parity",
+    "memory",
+    "clustering",
+    "counting",
+    "embedders",
+    "quality",
+)
 #: Those that take hours, and run by name only.
 LONG = ("scale",)
 

@@ -18,7 +18,8 @@ from dtopics.clustering.membership_steps import NewMemberships, find_memberships
 from dtopics.clustering.steps import ImportTargets, LabelBlock, PredictBlock, cluster_points
 from dtopics.corpus.steps import DescribeBlock, DrawSample
 from dtopics.data import Block
-from dtopics.embedding.static import KeepStatic, StaticEmbedder, StaticSource, StoredStatic
+from dtopics.embedding.static import StaticEmbedder, StoredStatic
+from dtopics.embedding.static_sources import KeepStatic, StaticSource
 from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
 from dtopics.execution import Executor
 from dtopics.protocols import DocumentReader, Reducer

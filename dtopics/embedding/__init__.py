@@ -57,7 +57,7 @@ def as_embedder(
     """
     from dtopics.embedding.encode import METHODS, ObjectEmbedder
     from dtopics.embedding.sklearn import PipelineEmbedder
-    from dtopics.embedding.static import as_static
+    from dtopics.embedding.static_sources import as_static
 
     if embedding_model is None or isinstance(embedding_model, str | os.PathLike):
         return _by_name(embedding_model, language)
@@ -84,7 +84,7 @@ def as_embedder(
 
 
 def _by_name(name: str | os.PathLike[str] | None, language: str) -> Any:
-    from dtopics.embedding.static import Distilled, StaticFolder, is_static_folder
+    from dtopics.embedding.static_sources import Distilled, StaticFolder, is_static_folder
 
     default = DEFAULT_MODEL if language.lower() in {"english", "en"} else MULTILINGUAL_MODEL
     given = default if name is None else os.path.expanduser(name)  # noqa: PTH111 (a model's name is no path)

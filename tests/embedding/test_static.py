@@ -20,13 +20,15 @@ from dtopics.embedding import SentenceTransformerEmbedder, as_embedder, static
 from dtopics.embedding.static import (
     BATCH_CHARACTERS,
     BATCH_TEXTS,
+    StaticEmbedder,
+    StoredStatic,
+    batches,
+)
+from dtopics.embedding.static_sources import (
     Distilled,
     KeepStatic,
-    StaticEmbedder,
     StaticFolder,
-    StoredStatic,
     as_static,
-    batches,
     is_static_folder,
 )
 from dtopics.errors import EmbeddingError, SettingError

@@ -11,7 +11,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from dtopics import TopicModel
 from dtopics.cli import cli
-from dtopics.embedding import static
+from dtopics.embedding import static_sources
 from dtopics.testing.embedders import _word_vector
 from tests.integration.runs import SETTINGS, artefacts, outcome
 
@@ -83,7 +83,7 @@ def test_distilled_once_for_the_run(tmp_path, client, texts, model, monkeypatch)
     """A distillation on the client would be seen here; on the workers it is one global step."""
     run = str(tmp_path / "run")
 
-    class Source(static.Distilled):
+    class Source(static_sources.Distilled):
         def check(self):
             pass
 
@@ -93,7 +93,7 @@ def test_distilled_once_for_the_run(tmp_path, client, texts, model, monkeypatch)
         def load(self):
             with (tmp_path / "distilled").open("a") as file:
                 file.write("once\n")
-            return static.as_static(model)
+            return static_sources.as_static(model)
 
     made = Source(None)
     monkeypatch.setattr("dtopics.embedding._by_name", lambda name, language: made)
