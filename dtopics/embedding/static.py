@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.embedding.checks import checked, unit_rows
-from dtopics.embedding.token_ids import TokenIds
 from dtopics.execution.cache import cached
 from dtopics.store import Stage
 from dtopics.store.fingerprint import versions
@@ -90,12 +91,15 @@ class StaticEmbedder:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave what is cheap to make again out of a pickle."""
-        made = ("_token_ids", "_matrix")
+        made = ("_tokenizer", "_matrix")
         return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @cached_property
-    def _token_ids(self) -> TokenIds:
-        return TokenIds(self.tokenizer)
+    def _tokenizer(self) -> Any:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a worker has its own threads
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_str(self.tokenizer)
 
     @cached_property
     def _matrix(self) -> NDArray[np.float32]:
@@ -105,7 +109,12 @@ class StaticEmbedder:
         """Return the sums of the texts' token vectors, each added up in the order of its tokens."""
         from scipy.sparse import csr_matrix
 
-        ids, bounds = self._token_ids([text[: self.max_characters] for text in texts])
+        read = [text[: self.max_characters] for text in texts]
+        encoded = self._tokenizer.encode_batch_fast(read, add_special_tokens=False)
+        listed = [encoding.ids for encoding in encoded]
+        bounds = np.zeros(len(listed) + 1, np.int64)
+        np.cumsum([len(ids) for ids in listed], out=bounds[1:])
+        ids = np.fromiter(chain.from_iterable(listed), np.int64, bounds[-1])
         weight = np.ones(len(ids), np.float32)
         if self.unknown is not None:
             weight[ids == self.unknown] = 0
