@@ -45,7 +45,8 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         Merge the topics to so many, the outliers counted.
     embedding_model : str, object or None
         A sentence-transformers name or path, an object with `encode`, a scikit-learn pipeline.
-        None: all-MiniLM-L6-v2, or its multilingual sibling.
+        ``"static"``: static embeddings, distilled from the default. None: all-MiniLM-L6-v2, or its
+        multilingual sibling.
     umap_model : object or None
         `dtopics.UMAP`, ``umap.UMAP``, or any scikit-learn transformer. None: UMAP with BERTopic's
         settings.

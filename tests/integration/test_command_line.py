@@ -11,6 +11,7 @@ import zarr
 from click.testing import CliRunner
 
 from dtopics.cli import cli, settings
+from dtopics.errors import SettingError
 from dtopics.testing import made_up
 
 
@@ -171,6 +172,18 @@ def test_values_of_a_configuration_that_mean_nothing(folder, text, said):
     assert result.exit_code == 2, result.output
     assert said in result.output
     assert not (folder / "none").exists()
+
+
+def test_an_embedding_model_with_settings_of_its_own(folder):
+    from dtopics.embedding import SentenceTransformerEmbedder
+
+    (folder / "model.yaml").write_text("embedding_model: {name: some/model, backend: onnx}\n")
+    found = settings({"config": str(folder / "model.yaml")})["embedding_model"]
+    assert found == SentenceTransformerEmbedder("some/model", backend="onnx")
+    (folder / "model.yaml").write_text("embedding_model: {name: some/model, speed: high}\n")
+    with pytest.raises(SettingError, match=r"embedding_model: .*speed"):
+        settings({"config": str(folder / "model.yaml")})
+    assert settings({"config": None, "embedding_model": "static"}) == {"embedding_model": "static"}
 
 
 def test_an_empty_section_of_a_configuration_takes_flags(folder):
