@@ -224,11 +224,21 @@ def matched(ours, theirs, labels):
 
 def real():
     """Compare trees, flat cuts and labels of real corpora with those of hdbscan."""
-    from benchmarks.corpora import load
+    import pandas as pd
+
+    from benchmarks.corpora import FOLDER, load
+    from benchmarks.scale import static
     from dtopics import UMAP
 
-    for name, n_documents in (("20newsgroups", None), ("reddit_titles", 100_000)):
-        embeddings = load(name, n_documents).embeddings
+    def titles():
+        texts = pd.read_parquet(FOLDER / "reddit_titles.parquet", columns=["text"])["text"]
+        return np.asarray(static("reddit_titles", texts)[:100_000], np.float32)
+
+    for name, embed in (
+        ("20 Newsgroups, MiniLM", lambda: load("20newsgroups").embeddings),
+        ("100,000 Reddit titles, static", titles),
+    ):
+        embeddings = embed()
         filled = np.flatnonzero(np.any(embeddings != 0, axis=1))
         compare(name, UMAP().fit(embeddings[filled]).embedding)
 
