@@ -328,7 +328,8 @@ def over_dask(n, n_parts):
         print("  {:<20} {:6.1f}s {:7.1f}s {:6.0f} MB {:6.0f} MB".format(name, *figures))
     print("  {:<20} {:6.1f}s {:7.1f}s {:6.0f} MB {:6.0f} MB".format("all", *total))
     print(
-        f"  peaks of the workers {peaks[0]}, {peaks[1]} MiB, {labels.max() + 1} clusters, "
+        f"  peaks of the workers before the tree {peaks[0]}, in all {peaks[1]} MiB, "
+        f"{labels.max() + 1} clusters, "
         f"{(labels < 0).mean():.1%} outliers",
         flush=True,
     )
@@ -374,7 +375,7 @@ def fit_in_parts(client, X, n_parts):
     from dtopics.execution.dask_executor import DaskExecutor
     from dtopics.store import Location, Run
 
-    n, phases = len(X), {}
+    n, phases, before = len(X), {}, {}
 
     class Measured(DaskExecutor):
         def map_blocks(self, stage, *args, **kwargs):
@@ -382,6 +383,8 @@ def fit_in_parts(client, X, n_parts):
                 super().map_blocks(stage, *args, **kwargs)
 
         def run(self, stage, *args):
+            if stage.name == "clusters":
+                before.update(peaks)
             with measured(phases, stage.name):
                 super().run(stage, *args)
 
@@ -400,7 +403,11 @@ def fit_in_parts(client, X, n_parts):
         executor = Measured(lambda: client, run.foreign)
         stage = cluster_points(run, clusterer, reduced, run.blocks(), executor)
         labels = np.concatenate([stage.array("labels", block) for block in run.blocks()])
-    return phases, labels, [peak // 2**20 for peak in sorted(peaks.values())[-2:]]
+    return (
+        phases,
+        labels,
+        [[peak // 2**20 for peak in sorted(found.values())[-2:]] for found in (before, peaks)],
+    )
 
 
 def processes():
