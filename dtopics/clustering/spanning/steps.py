@@ -48,7 +48,7 @@ from dtopics.store import Stage
 #: Points that the boxes are drawn from.
 SAMPLE_POINTS = 2**18
 #: Bytes of other parts that a worker keeps.
-CACHE_BYTES = 512 * 2**20
+CACHE_BYTES = 256 * 2**20
 
 kept_parts = SizedCache(CACHE_BYTES)
 
