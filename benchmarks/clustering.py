@@ -328,7 +328,7 @@ def over_dask(n, n_parts):
         print("  {:<20} {:6.1f}s {:7.1f}s {:6.0f} MB {:6.0f} MB".format(name, *figures))
     print("  {:<20} {:6.1f}s {:7.1f}s {:6.0f} MB {:6.0f} MB".format("all", *total))
     print(
-        f"  peaks of the workers before the tree {peaks[0]}, in all {peaks[1]} MiB, "
+        f"  peaks of the workers in block steps {peaks[0]}, in all {peaks[1]} MiB, "
         f"{labels.max() + 1} clusters, "
         f"{(labels < 0).mean():.1%} outliers",
         flush=True,
@@ -375,16 +375,15 @@ def fit_in_parts(client, X, n_parts):
     from dtopics.execution.dask_executor import DaskExecutor
     from dtopics.store import Location, Run
 
-    n, phases, before = len(X), {}, {}
+    n, phases, in_blocks = len(X), {}, {}
 
     class Measured(DaskExecutor):
         def map_blocks(self, stage, *args, **kwargs):
-            with measured(phases, stage.name):
+            with measured(phases, stage.name), watched() as peaks:
                 super().map_blocks(stage, *args, **kwargs)
+            in_blocks.update({pid: max(peak, in_blocks.get(pid, 0)) for pid, peak in peaks.items()})
 
         def run(self, stage, *args):
-            if stage.name == "clusters":
-                before.update(peaks)
             with measured(phases, stage.name):
                 super().run(stage, *args)
 
@@ -406,7 +405,7 @@ def fit_in_parts(client, X, n_parts):
     return (
         phases,
         labels,
-        [[peak // 2**20 for peak in sorted(found.values())[-2:]] for found in (before, peaks)],
+        [[peak // 2**20 for peak in sorted(found.values())[-2:]] for found in (in_blocks, peaks)],
     )
 
 
