@@ -3,8 +3,9 @@
 umap-learn's ``transform`` scales edges by the largest weight of the batch, changes the number of
 epochs with the batch, and above 4,096 rows of sample looks for neighbours approximately; so a
 document's place would depend on the company it comes in. `UMAPModel` does the same arithmetic for
-each row alone: exact neighbours, edges scaled by 1, and negative samples drawn from a generator
-that is seeded by the row's own vector.
+each row alone: neighbours that are the same in any company (exact in a small sample, by cells in a
+larger one), edges scaled by 1, and negative samples drawn from a generator that is seeded by the
+row's own vector.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from dtopics.errors import SettingError
 from dtopics.reduction._rows import checked, checked_sample
+from dtopics.reduction.cells import CellNeighbors, Cells, fit_cells
 from dtopics.reduction.neighbors import ExactNeighbors, check_metric
 
 #: Epochs of placing where the user set none: umap-learn's number for up to 10,000 rows. Its 30
@@ -31,8 +33,10 @@ PLACING_EPOCHS = 100
 #: new process.
 PAIRWISE_ROWS = 4_096
 EXACT_ROWS = 50_000
-#: Rows of the sample that its spacing is measured on.
-SPACING_ROWS = 4_096
+#: From so many rows, neighbours of other rows are looked for by cells.
+CELLS_FROM = 2_048
+#: Rows of the sample that its spacing, and the cells' recall, are measured on.
+SPACING_ROWS, RECALL_ROWS = 4_096, 1_024
 #: The part of the sample that lies nearer to its neighbour than the spacing.
 SPACING_QUANTILE = 0.99
 #: Below this many rows there is no layout to find.
@@ -114,8 +118,9 @@ class UMAP:
         others = {name: value for name, value in self.parameters.items() if name not in _SILENT}
         return {
             "kind": UMAPModel.kind,
-            "placing": 1,
+            "placing": 2,
             "exact_rows": EXACT_ROWS,
+            "cells_from": CELLS_FROM,
             "n_neighbors": self.n_neighbors,
             "n_components": self.n_components,
             "min_dist": float(self.min_dist),
@@ -155,8 +160,7 @@ class UMAP:
         a, b = others.get("a"), others.get("b")
         if len(rows) >= MIN_ROWS:
             places, a, b = self._layout(rows, y, n_neighbors)
-        index = ExactNeighbors(rows, self.metric)
-        mean_distance, spacing = _spacing(index, rows, n_neighbors)
+        mean_distance, spacing, cells = _look_around(rows, self.metric, n_neighbors)
         n_epochs, disconnection = others.get("n_epochs"), others.get("disconnection_distance")
         if disconnection is None and self.metric == "cosine":
             disconnection = 2.0
@@ -176,6 +180,7 @@ class UMAP:
             transform_seed=int(others.get("transform_seed", 42)),
             mean_distance=mean_distance,
             sample_spacing=spacing,
+            cells=cells,
         )
 
     def _layout(
@@ -241,6 +246,8 @@ class UMAPModel:
         Of the sample's rows to their neighbours.
     sample_spacing : float
         The distance that 99 % of the sample's rows are nearer than to their nearest other row.
+    cells : Cells or None
+        Of a larger sample, where its rows are looked for; a few neighbours are then missed.
     """
 
     kind: ClassVar[str] = "umap"
@@ -260,14 +267,23 @@ class UMAPModel:
     transform_seed: int
     mean_distance: float
     sample_spacing: float
+    cells: Cells | None = None
 
     @cached_property
-    def _index(self) -> ExactNeighbors:
-        return ExactNeighbors(self.sample, self.metric)
+    def _index(self) -> ExactNeighbors | CellNeighbors:
+        if self.cells is None:
+            return ExactNeighbors(self.sample, self.metric)
+        return CellNeighbors(self.sample, self.metric, self.cells)
+
+    @cached_property
+    def _curve(self) -> NDArray[np.float32]:
+        from dtopics.reduction._placing_kernels import force_curve
+
+        return force_curve(self.a, self.b, self.repulsion_strength)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the index out of a pickle: it is cheap to make again."""
-        return {name: value for name, value in self.__dict__.items() if name != "_index"}
+        return {name: value for name, value in self.__dict__.items() if name not in {"_index", "_curve"}}
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Place rows; each row's place depends on that row and the model only.
@@ -296,7 +312,7 @@ class UMAPModel:
         nearest : ndarray of float32, shape (n_rows,)
             As `distance_to_sample`.
         """
-        from dtopics.reduction import _kernels as kernels
+        from dtopics.reduction import _placing_kernels as kernels
 
         rows = checked(X, self.sample.shape[1])
         neighbours, distances = self._index.query(rows, self.n_neighbors)
@@ -314,9 +330,7 @@ class UMAPModel:
             np.inf if far is None else far,
             self.n_epochs,
             self.learning_rate,
-            self.a,
-            self.b,
-            self.repulsion_strength,
+            self._curve,
             self.negative_sample_rate,
         )
         return places, distances[:, 0].astype(np.float32)
@@ -325,13 +339,17 @@ class UMAPModel:
         """Return each row's distance to the nearest row of the sample, shape (n_rows,).
 
         Against `sample_spacing` it says how much of a corpus lies outside what the sample shows.
+        With `cells`, the nearest row is now and then missed, and the distance a little too long.
         """
-        return self._index.query(X, 1)[1][:, 0].astype(np.float32)
+        return self._index.query(X, self.n_neighbors)[1][:, 0].astype(np.float32)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return JSON-able parameters and the arrays; `load_model` is the way back."""
         arrays = {"sample": self.sample, "embedding": self.embedding}
         params = {name: value for name, value in self.__getstate__().items() if name not in arrays}
+        if self.cells is not None:
+            params["cells"], of_cells = self.cells.to_arrays()
+            arrays.update((f"cells_{name}", array) for name, array in of_cells.items())
         return {"kind": self.kind, **params}, arrays
 
     @classmethod
@@ -339,9 +357,13 @@ class UMAPModel:
         cls, params: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
     ) -> UMAPModel:
         """Return the model that `to_arrays` took apart."""
-        fields: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
-        fields.update((name, value) for name, value in params.items() if name != "kind")
-        return cls(**fields)
+        numbers = {name: value for name, value in params.items() if name not in {"kind", "cells"}}
+        own, of_cells = {}, {}
+        for name, array in arrays.items():
+            part = of_cells if name.startswith("cells_") else own
+            part[name.removeprefix("cells_")] = np.asarray(array)
+        cells = Cells.from_arrays(params["cells"], of_cells) if params.get("cells") else None
+        return cls(**own, **numbers, cells=cells)
 
 
 def from_umap_learn(estimator: Any) -> UMAP:
@@ -396,14 +418,21 @@ def _check_parameters(parameters: Mapping[str, Any]) -> None:
         raise SettingError(message)
 
 
-def _spacing(index: ExactNeighbors, rows: NDArray[np.float32], k: int) -> tuple[float, float]:
-    """Return the mean distance to the k nearest other rows and the 99th percentile of the first."""
+def _look_around(
+    rows: NDArray[np.float32], metric: str, k: int
+) -> tuple[float, float, Cells | None]:
+    """Measure a sample: what `UMAPModel` calls mean_distance, sample_spacing and cells."""
     if len(rows) < 2:
-        return 0.0, 0.0
+        return 0.0, 0.0, None
     chosen = np.unique(np.linspace(0, len(rows) - 1, SPACING_ROWS).astype(np.int64))
-    _, distances = index.query(rows[chosen], k + 1)
+    _, distances = ExactNeighbors(rows, metric).query(rows[chosen], k + 1)
     others = distances[:, 1:]  # the first is the row itself, or a duplicate as near
-    return float(others.mean()), float(np.quantile(others[:, 0], SPACING_QUANTILE))
+    spacing = float(np.quantile(others[:, 0], SPACING_QUANTILE))
+    cells = None
+    if len(rows) >= CELLS_FROM:
+        step = -(-len(chosen) // RECALL_ROWS)
+        cells = fit_cells(rows, metric, chosen[::step], distances[::step])
+    return float(others.mean()), spacing, cells
 
 
 def _whole(name: str, value: Any, least: int) -> int:

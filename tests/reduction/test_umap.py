@@ -3,7 +3,7 @@ import pytest
 
 from dtopics.errors import SettingError
 from dtopics.reduction import UMAP, ExactNeighbors, as_reducer
-from dtopics.reduction import _kernels as kernels
+from dtopics.reduction import _placing_kernels as kernels
 from dtopics.reduction import umap as module
 
 from .contract import ReducerContract, clustered, same_bits
@@ -119,10 +119,10 @@ def test_the_descent_is_umap_learns(negatives, repulsion):
             0.25,
             negatives,
         )[0]
-        place = np.array(start)
+        place = np.float32(start)
         kernels.descend(
-            place, neighbours, strengths, embedding, np.uint64(1), n_epochs, 0.25, 1.5, 0.9,
-            repulsion, negatives,
+            place, neighbours, strengths, embedding, np.uint64(1), n_epochs, 0.25,
+            kernels.force_curve(1.5, 0.9, repulsion), negatives,
         )  # fmt: skip
         np.testing.assert_allclose(place, expected, rtol=1e-3, atol=1e-3)
 
@@ -130,11 +130,11 @@ def test_the_descent_is_umap_learns(negatives, repulsion):
 def test_negative_samples_are_drawn_from_the_whole_sample():
     embedding = np.arange(50, dtype=np.float32).repeat(2).reshape(50, 2)
     strengths, neighbours = np.ones(3), np.zeros(3, dtype=np.int32)
-    places = set()
+    places, curve = set(), kernels.force_curve(1.5, 0.9, 1.0)
     for state in range(40):
-        place = np.array([0.5, 0.4])
+        place = np.float32([0.5, 0.4])
         kernels.descend(
-            place, neighbours, strengths, embedding, np.uint64(state), 2, 0.25, 1.5, 0.9, 1.0, 2.0
+            place, neighbours, strengths, embedding, np.uint64(state), 2, 0.25, curve, 2.0
         )
         places.add(place.tobytes())
     assert len(places) > 20
