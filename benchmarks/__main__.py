@@ -10,6 +10,7 @@ NAMES = (
     "memory",
     "clustering",
     "counting",
+    "placing",
     "embedders",
     "quality",
 )

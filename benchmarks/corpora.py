@@ -44,3 +44,22 @@ def embed(texts, path):
     parts = [model.encode(texts[i : i + 16_384]) for i in range(0, len(texts), 16_384)]
     path.parent.mkdir(exist_ok=True)
     np.save(path, np.concatenate(parts).astype(np.float16))
+
+
+def static(name):
+    """Return labels and the vectors of a static model distilled from MiniLM, float16, kept."""
+    import pandas as pd
+
+    table = pd.read_parquet(FOLDER / f"{name}.parquet", columns=["text", "label"])
+    path = OUT / f"{name}.static.npy"
+    if not path.exists():
+        from model2vec.distill import distill
+
+        from dtopics.embedding.packaged import packaged_path
+
+        model = distill(str(packaged_path("all-MiniLM-L6-v2")))
+        vectors = np.nan_to_num(np.asarray(model.encode(table["text"].tolist()), np.float32))
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        OUT.mkdir(exist_ok=True)
+        np.save(path, np.divide(vectors, lengths, where=lengths > 0).astype(np.float16))
+    return pd.factorize(table["label"])[0], np.load(path, mmap_mode="r")

@@ -16,11 +16,7 @@ from dtopics._jit import jit
 from dtopics.reduction._kernels import dot
 
 LARGEST_CODE = 127.0
-#: Half of a squared length stays below 2^22, and a key below 2^24, where float32 is exact.
-LARGEST_HALF = 4194304.0
 BINS = 512
-#: Products that are compared at once.
-STRIDE = 16
 #: The low bits of an entry, and an entry for no row; entries of rows are larger.
 LAST = 2**31 - 1
 NOTHING = -(2**62)
@@ -32,37 +28,45 @@ Floats = NDArray[Any]
 
 @jit(parallel=True)
 def rotate(X: Floats, unit: float, centre: Floats, rotation: Floats) -> Any:
-    """Return the rows times `unit` less `centre`, in the rotation's axes, and their squared lengths.
+    """Return the rows times `unit` less `centre`, in the rotation's axes.
 
-    Of unit 0, rows are brought to length 1 instead.
+    Of unit 0, rows are brought to length 1 instead. The last column is the length of what the
+    axes leave out: nearer than its difference two rows cannot be.
     """
     n, d = X.shape
-    rotated = np.zeros((n, rotation.shape[1]), dtype=np.float32)
-    lengths = np.zeros(n)
+    n_axes = rotation.shape[1]
+    rotated = np.zeros((n, n_axes + 1), dtype=np.float32)
     for i in prange(n):
         scale = unit
         if unit == 0.0:
             squared = dot(X[i], X[i])
             scale = 1.0 / np.sqrt(squared) if squared > 0.0 else 0.0
-        row = rotated[i]
+        row, left = rotated[i, :n_axes], 0.0
         for c in range(d):
             far = np.float64(X[i, c]) * scale - np.float64(centre[c])
             value = np.float32(min(FARTHEST, max(-FARTHEST, far)))
-            lengths[i] += np.float64(value) * np.float64(value)
+            left += np.float64(value) * np.float64(value)
             axes = rotation[c]
-            for p in range(row.size):
+            for p in range(n_axes):
                 row[p] += value * axes[p]
-    return rotated, lengths
+        for p in range(n_axes):
+            left -= np.float64(row[p]) * np.float64(row[p])
+        rotated[i, n_axes] = np.sqrt(max(0.0, left))
+    return rotated
 
 
 @jit(parallel=True)
-def encode(rotated: Floats, scale: float) -> Any:
-    """Return the rotated rows in units of ``1 / scale``, as whole numbers up to LARGEST_CODE."""
+def encode(rotated: Floats, middle: float, scale: float) -> Any:
+    """Return rotated rows in units of ``1 / scale``, as whole numbers up to LARGEST_CODE.
+
+    The last column, which is a length, is counted from `middle`.
+    """
     codes = np.empty(rotated.shape, dtype=np.float32)
+    last = rotated.shape[1] - 1
     for i in prange(rotated.shape[0]):
-        for p in range(rotated.shape[1]):
-            value = np.rint(np.float64(rotated[i, p]) * scale)
-            codes[i, p] = min(LARGEST_CODE, max(-LARGEST_CODE, value))
+        for p in range(last + 1):
+            value = np.float64(rotated[i, p]) - (middle if p == last else 0.0)
+            codes[i, p] = min(LARGEST_CODE, max(-LARGEST_CODE, np.rint(value * scale)))
     return codes
 
 
@@ -96,33 +100,36 @@ def cell_means(codes: Floats, cells: Floats, centres: Floats) -> None:
 
 @jit(parallel=True)
 def choose_cells(
-    products: Floats, halves: Floats, offsets: Floats, n_look: int, chosen: Floats, counts: Floats
+    products: Floats, halves: Floats, sizes: Floats, n_look: int, chosen: Floats, counts: Floats
 ) -> None:
     """Choose the nearest cells of every row until they hold `n_look` rows of the sample.
 
-    The distances are sorted into bins; a bin is taken whole.
+    The distances are sorted into bins; a bin is taken whole. `chosen` has a column to spare.
     """
     n_cells = products.shape[1]
     for i in prange(products.shape[0]):
         row = products[i]
-        low, high = row[0] - halves[0], row[0] - halves[0]
+        keys = np.empty(n_cells, dtype=np.int32)
+        low, high = np.int32(2**30), np.int32(-(2**30))
         for c in range(n_cells):
-            row[c] -= halves[c]
-            low = min(low, row[c])
-            high = max(high, row[c])
-        width = (BINS - 1) / (high - low) if high > low else np.float32(0)
+            key = np.int32(row[c] - halves[c])
+            keys[c] = key
+            low = min(low, key)
+            high = max(high, key)
+        shift = np.int32(0)
+        while (high - low) >> shift >= BINS:
+            shift += np.int32(1)
         rows_of = np.zeros(BINS, dtype=np.int32)
         for c in range(n_cells):
-            rows_of[int((high - row[c]) * width)] += offsets[c + 1] - offsets[c]
+            rows_of[(high - keys[c]) >> shift] += sizes[c]
         found, last = 0, -1
         while found < n_look and last < BINS - 1:
             last += 1
             found += rows_of[last]
-        n_chosen = 0
+        least, n_chosen = high - (last << shift) - ((1 << shift) - 1), 0
         for c in range(n_cells):
-            if int((high - row[c]) * width) <= last:
-                chosen[i, n_chosen] = c
-                n_chosen += 1
+            chosen[i, n_chosen] = c
+            n_chosen += keys[c] >= least
         counts[i] = n_chosen
 
 
@@ -173,20 +180,22 @@ def take_candidates(
     """
     for g in prange(rows.size):
         i, row = rows[g], products[g]
-        for start in range(0, row.size, STRIDE):
-            stop = min(start + STRIDE, row.size)
-            any_near = False
-            for j in range(start, stop):
-                any_near |= row[j] - halves[first + j] >= least[i]
-            if not any_near:
+        half, bar = halves[first : first + row.size], least[i]
+        n_near = np.int32(0)
+        for j in range(row.size):
+            n_near = np.int32(n_near + np.int32(row[j] - half[j] >= bar))
+        if n_near == 0:
+            continue
+        heap = heaps[i]
+        for j in range(row.size):
+            key = row[j] - half[j]
+            if key < bar:
                 continue
-            heap = heaps[i]
-            for j in range(start, stop):
-                key = np.int64(row[j] - halves[first + j])
-                entry = (key << 32) + (LAST - (first + j))
-                if entry > heap[0]:
-                    _replace_least(heap, entry)
-            least[i] = np.float32(heap[0] >> 32)
+            entry = (np.int64(key) << 32) + (LAST - (first + j))
+            if entry > heap[0]:
+                _replace_least(heap, entry)
+                bar = np.float32(heap[0] >> 32)
+        least[i] = bar
 
 
 @jit()

@@ -176,11 +176,8 @@ def _squared(place: Floats, other: Floats) -> Any:
 
 
 @jit(inline="always")
-def _move(place: Floats, other: Floats, factor: Any, alpha: Any) -> None:
-    """Move `place` along its clipped gradient towards (negative) or away from `other`."""
-    for c in range(place.size):
-        gradient = factor * (place[c] - other[c])
-        place[c] += min(MAX_GRADIENT, max(-MAX_GRADIENT, gradient)) * alpha
+def _clipped(gradient: Any) -> Any:
+    return min(MAX_GRADIENT, max(-MAX_GRADIENT, gradient))
 
 
 @jit()
@@ -199,12 +196,14 @@ def descend(
 
     umap-learn's ``optimize_layout_euclidean`` with ``move_other=False``, where the largest weight
     is 1 whatever the batch, the forces are read from their `force_curve`, and negative samples
-    come from a generator of the row's own. Edges that umap-learn would prune, below
+    come from a generator of the row's own. The negative samples of an edge push at once, where
+    umap-learn's push one after the other. Edges that umap-learn would prune, below
     ``1 / n_epochs``, are never due.
     """
     k, n_vertices = neighbours.shape[0], np.uint64(embedding.shape[0])
     due = np.empty(k)
     due_negative = np.empty(k)
+    push = np.empty(place.size, dtype=np.float32)
     for j in range(k):
         due[j] = 1.0 / strengths[j] if strengths[j] > 0.0 else np.inf
         due_negative[j] = due[j] / negatives if negatives > 0.0 else np.inf
@@ -216,17 +215,24 @@ def descend(
             near = embedding[neighbours[j]]
             squared = _squared(place, near)
             if squared > 0.0:
-                _move(place, near, _factor(curve, squared, 0), alpha)
+                factor = _factor(curve, squared, 0)
+                for c in range(place.size):
+                    place[c] += _clipped(factor * (place[c] - near[c])) * alpha
             due[j] += 1.0 / strengths[j]
             if negatives <= 0.0:
                 continue
             n_negative = max(0, int((epoch - due_negative[j]) * strengths[j] * negatives))
+            push[:] = 0.0
             for _ in range(n_negative):
                 state = state * _STEP + _GOLDEN
                 other = embedding[np.int64(((state >> _S32) * n_vertices) >> _S32)]
                 squared = _squared(place, other)
                 if squared > 0.0:
-                    _move(place, other, _factor(curve, squared, 2), alpha)
+                    factor = _factor(curve, squared, 2)
+                    for c in range(place.size):
+                        push[c] += _clipped(factor * (place[c] - other[c]))
+            for c in range(place.size):
+                place[c] += push[c] * alpha
             due_negative[j] += n_negative / (strengths[j] * negatives)
 
 

@@ -14,23 +14,31 @@ from dtopics.reduction._rows import checked
 
 #: Axes that candidates are chosen in. With 64, half of the neighbours of 100,000 Reddit titles
 #: (256 dimensions) are not among the candidates.
-AXES = 128
+AXES = 127
 #: Rows of the sample to a cell, and rows to a cell that k-means sees.
-CELL_ROWS, TRAINING_ROWS = 50, 24
+CELL_ROWS, TRAINING_ROWS = 32, 16
 #: Cells are numbered in 16 bits.
 MAX_CELLS = 2**15
 #: Rows that the axes are found on.
 AXES_ROWS = 20_000
-ROUNDS = 6
-#: Candidates that are measured exactly, for each neighbour wanted.
-CANDIDATES = 4
-#: The part of the exact neighbours that is to be found. umap-learn's search finds 0.88 of them
-#: (100,000 Reddit titles, 256 dimensions).
-RECALL = 0.9
-#: Parts of the sample to look at, the first that reaches `RECALL` is taken.
-PARTS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.3, 0.5, 1.0)
+ROUNDS = 5
+#: How much of a cell's own spread (the mean squared distance of its rows to its centre) counts as
+#: distance to it: of two centres as near, the one of the narrower cell has the nearer rows.
+SPREAD = 0.5
+#: The part of the exact neighbours that is to be found, as umap-learn's search finds them
+#: (0.88 among 100,000 Reddit titles, 256 dimensions).
+RECALL = 0.87
+#: What a fit may choose from to reach it: parts of the sample to look at, and candidates to
+#: measure for each neighbour wanted.
+PARTS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.13, 0.14,
+         0.16, 0.18, 0.2, 0.25, 0.3, 0.5, 1.0)  # fmt: skip
+CANDIDATES = (2, 3, 4, 6, 8)
+#: What measuring one feature of a candidate costs, in axes of a row looked at.
+MEASURING = 30.0
 #: Rows that are worked on together, and rows whose cells are chosen together.
 TILE, CHOICE = 8_192, 2_048
+#: Two ways of summing a distance differ by less, in units of the largest.
+ROUNDING = 1e-12
 #: Components larger than this part of the others are cut to it.
 CUT_QUANTILE = 0.9999
 
@@ -46,18 +54,23 @@ class Cells:
     centre : ndarray of float32, shape (n_features,)
     rotation : ndarray of float32, shape (n_features, n_axes)
         The sample's principal axes.
+    middle : float
+        The typical length of what the axes leave out.
     scale : float
         Codes to a unit of distance.
-    codes : ndarray of int8, shape (n_sample, n_axes)
-        The sample's rows, cell by cell.
-    halves : ndarray of float32, shape (n_sample,)
-        Half of the rows' squared lengths, all features counted, in codes.
+    codes : ndarray of int8, shape (n_sample, n_axes + 1)
+        The sample's rows, cell by cell; the last code is of the length left out.
     order : ndarray of int32, shape (n_sample,)
         The place in the sample of each row of `codes`.
     offsets : ndarray of int32, shape (n_cells + 1,)
-    centres : ndarray of int8, shape (n_cells, n_axes)
+    centres : ndarray of int8, shape (n_cells, n_axes + 1)
+    centre_halves : ndarray of float32, shape (n_cells,)
+        Half of their squared lengths, and of what counts of the cells' spread. With it, the cell
+        that is nearest to a row of the sample is the row's own.
     n_look : int
         Rows of the sample that each query looks at, in the cells nearest to it.
+    n_candidates : int
+        Of these, how many are measured for each neighbour wanted.
     recall : float
         The part of the exact neighbours found, over rows of the sample.
     """
@@ -65,13 +78,15 @@ class Cells:
     unit: float
     centre: NDArray[np.float32]
     rotation: NDArray[np.float32]
+    middle: float
     scale: float
     codes: NDArray[np.int8]
-    halves: NDArray[np.float32]
     order: NDArray[np.int32]
     offsets: NDArray[np.int32]
     centres: NDArray[np.int8]
+    centre_halves: NDArray[np.float32]
     n_look: int
+    n_candidates: int
     recall: float
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -110,17 +125,15 @@ class CellNeighbors:
         self._X = checked(X)
         self._xx = kernels.squared_lengths(self._X)
         self._codes = cells.codes.astype(np.float32)
+        self._code_halves = _halves(self._codes)
         self._centres = cells.centres.astype(np.float32)
-        self._centre_halves = _halves(self._centres)
 
     @property
     def n_features(self) -> int:
         """The length of the vectors."""
         return int(self._X.shape[1])
 
-    def query(
-        self, Q: NDArray[Any], k: int, n_look: int | None = None
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    def query(self, Q: NDArray[Any], k: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Return about the `k` nearest rows of the sample to each row of `Q`.
 
         Parameters
@@ -128,8 +141,6 @@ class CellNeighbors:
         Q : ndarray of shape (n_rows, n_features)
         k : int
             From 1 to n_sample.
-        n_look : int, optional
-            Rows of the sample to look at; those of the fit by default.
 
         Returns
         -------
@@ -143,7 +154,7 @@ class CellNeighbors:
         from dtopics.reduction import _cell_kernels as kernels
 
         Q = checked(Q, self.n_features)
-        n_look = max(n_look or self.cells.n_look, CANDIDATES * k)
+        n_candidates = min(self.cells.n_candidates * k, len(self._X))
         indices = np.full((len(Q), k), -1, dtype=np.int32)
         distances = np.full((len(Q), k), np.inf)
         for start in range(0, len(Q), TILE):
@@ -153,20 +164,20 @@ class CellNeighbors:
                 self._X,
                 self._xx,
                 self.cells.order,
-                self._candidates(Q[part], min(CANDIDATES * k, len(self._X)), n_look),
+                self._candidates(Q[part], n_candidates),
                 self.metric == "euclidean",
                 indices[part],
                 distances[part],
             )
         return indices, distances
 
-    def _candidates(self, Q: NDArray[np.float32], n: int, n_look: int) -> NDArray[np.int64]:
+    def _candidates(self, Q: NDArray[np.float32], n: int) -> NDArray[np.int64]:
         from dtopics.reduction import _cell_kernels as kernels
 
         cells = self.cells
-        rotated, _ = kernels.rotate(Q, cells.unit, cells.centre, cells.rotation)
-        codes = kernels.encode(rotated, cells.scale)
-        rows, starts = self._looking(codes, n_look)
+        rotated = kernels.rotate(Q, cells.unit, cells.centre, cells.rotation)
+        codes = kernels.encode(rotated, cells.middle, cells.scale)
+        rows, starts = self._looking(codes, max(n, cells.n_look))
         heaps = np.full((len(Q), n), kernels.NOTHING, dtype=np.int64)
         least = np.full(len(Q), -np.inf, dtype=np.float32)
         sizes = np.diff(starts)
@@ -176,7 +187,7 @@ class CellNeighbors:
             first, stop = int(cells.offsets[cell]), int(cells.offsets[cell + 1])
             queries = np.take(codes, who, axis=0, out=gathered[: len(who)], mode="clip")
             products = queries @ self._codes[first:stop].T
-            kernels.take_candidates(products, who, first, cells.halves, heaps, least)
+            kernels.take_candidates(products, who, first, self._code_halves, heaps, least)
         return heaps
 
     def _looking(
@@ -186,14 +197,14 @@ class CellNeighbors:
         from dtopics.reduction import _cell_kernels as kernels
 
         n_cells = len(self._centres)
-        chosen = np.empty((len(codes), n_cells), dtype=np.int16)
+        chosen = np.empty((len(codes), n_cells + 1), dtype=np.int16)
         counts = np.empty(len(codes), dtype=np.int32)
         for start in range(0, len(codes), CHOICE):
             part = slice(start, start + CHOICE)
             kernels.choose_cells(
                 codes[part] @ self._centres.T,
-                self._centre_halves,
-                self.cells.offsets,
+                self.cells.centre_halves,
+                np.diff(self.cells.offsets),
                 n_look,
                 chosen[part],
                 counts[part],
@@ -224,25 +235,29 @@ def fit_cells(
 
     unit = 0.0 if metric == "cosine" else _unit(X)
     centre, rotation = _principal_axes(X, unit)
-    rotated, lengths = kernels.rotate(X, unit, centre, rotation)
-    cut = float(np.quantile(np.abs(_spread(rotated, AXES_ROWS)), CUT_QUANTILE))
+    rotated = kernels.rotate(X, unit, centre, rotation)
+    middle = float(rotated[:, -1].mean(dtype=np.float64))
+    cut = float(np.quantile(np.abs(_spread(rotated[:, :-1], AXES_ROWS)), CUT_QUANTILE))
     scale = kernels.LARGEST_CODE / cut if cut > 0 else 0.0
-    codes = kernels.encode(rotated, scale)
+    codes = kernels.encode(rotated, middle, scale)
     centres = _centres(codes)
-    cells = _assigned(codes, centres)
+    spreads = _spreads(codes, _assigned(codes, centres, _halves(centres)), centres)
+    centre_halves = _halves(centres, spreads)
+    cells = _assigned(codes, centres, centre_halves)
     order = np.argsort(cells, kind="stable").astype(np.int32)
-    halves = np.minimum(np.rint(lengths * scale * scale / 2), kernels.LARGEST_HALF)
     found = Cells(
         unit=unit,
         centre=centre,
         rotation=rotation,
+        middle=middle,
         scale=scale,
         codes=codes[order].astype(np.int8),
-        halves=halves[order].astype(np.float32),
         order=order,
         offsets=np.searchsorted(cells[order], np.arange(len(centres) + 1)).astype(np.int32),
         centres=centres.astype(np.int8),
+        centre_halves=centre_halves,
         n_look=len(X),
+        n_candidates=max(CANDIDATES),
         recall=1.0,
     )
     return _calibrated(found, X, metric, probes, distances)
@@ -255,14 +270,18 @@ def _calibrated(
     probes: NDArray[np.int64],
     distances: NDArray[np.float64],
 ) -> Cells | None:
-    index = CellNeighbors(X, metric, cells)
-    for part in PARTS:
-        n_look = int(np.ceil(part * len(X)))
-        _, found = index.query(X[probes], distances.shape[1], n_look)
-        hits = (found <= distances[:, -1:] + 1e-12).sum(axis=1) - 1
-        recall = float(hits.mean() / (distances.shape[1] - 1))
-        if recall >= RECALL:
-            return replace(cells, n_look=n_look, recall=recall)
+    index, (n, d) = CellNeighbors(X, metric, cells), X.shape
+    k, axes = distances.shape[1] - 1, cells.codes.shape[1]
+    ways = [(axes * part * n + MEASURING * d * m * k, part, m) for part in PARTS for m in CANDIDATES]
+    for _, part, n_candidates in sorted(ways):
+        n_look = int(np.ceil(part * n))
+        if n_look < n_candidates * k:
+            continue
+        index.cells = replace(cells, n_look=n_look, n_candidates=n_candidates)
+        _, found = index.query(X[probes], k + 1)
+        hits = (found <= distances[:, -1:] + ROUNDING * distances.max()).sum(axis=1) - 1
+        if hits.mean() >= RECALL * k:
+            return replace(index.cells, recall=float(hits.mean() / k))
     return None
 
 
@@ -294,24 +313,37 @@ def _centres(codes: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = _spread(codes, TRAINING_ROWS * n_cells)
     centres = _spread(rows, n_cells).copy()
     for _ in range(ROUNDS):
-        kernels.cell_means(rows, _assigned(rows, centres), centres)
+        kernels.cell_means(rows, _assigned(rows, centres, _halves(centres)), centres)
     return centres
 
 
-def _assigned(codes: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int32]:
+def _assigned(
+    codes: NDArray[np.float32], centres: NDArray[np.float32], halves: NDArray[np.float32]
+) -> NDArray[np.int32]:
     """Return the nearest centre of each row."""
     from dtopics.reduction import _cell_kernels as kernels
 
-    halves, nearest = _halves(centres), np.empty(len(codes), dtype=np.int32)
+    nearest = np.empty(len(codes), dtype=np.int32)
     for start in range(0, len(codes), CHOICE):
         part = slice(start, start + CHOICE)
         kernels.nearest_centres(codes[part] @ centres.T, halves, nearest[part])
     return nearest
 
 
-def _halves(centres: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return half of the squared lengths; exact, as whole numbers are."""
-    return np.asarray((centres * centres).sum(axis=1) / 2, dtype=np.float32)
+def _halves(codes: NDArray[np.float32], spreads: Any = 0.0) -> NDArray[np.float32]:
+    """Return half of the codes' squared lengths, and of what counts of a spread, rounded."""
+    squared = np.einsum("ij,ij->i", codes, codes, dtype=np.float64) + SPREAD * spreads
+    return np.rint(squared / 2).astype(np.float32)
+
+
+def _spreads(
+    codes: NDArray[np.float32], cells: NDArray[np.int32], centres: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the mean squared distance of each cell's rows to its centre; 0 without rows."""
+    apart = codes - centres[cells]
+    squared = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
+    sizes = np.bincount(cells, minlength=len(centres))
+    return np.bincount(cells, squared, len(centres)) / np.maximum(sizes, 1)
 
 
 def _spread(rows: NDArray[Any], n: int) -> NDArray[Any]:
