@@ -33,6 +33,7 @@ from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
 from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transform
 from dtopics.reduction import as_reducer
+from dtopics.reduction.device_neighbors import placing_device
 from dtopics.report.memory import Need
 from dtopics.representation.ctfidf import as_ctfidf
 from dtopics.representation.vectorizer import as_counting
@@ -198,6 +199,7 @@ def _fit(
         if many := many_terms(recipe.counting, segment.n_rows):
             logger.warning(many)
         executor.require(_need(corpus, segment, recipe, around).check)
+        recipe = replace(recipe, reducer=_with_device(recipe.reducer, run, executor))
         run.begin(describe_params(params) | {"embeddings_given": embeddings is not None})
         fitted = fit(run, inputs, recipe, executor)
         verify_read(segment, corpus.storage_options)
@@ -490,6 +492,20 @@ def _settled(embedder: Any, run: Run, executor: Executor) -> Any:
         found = next(iter(executor.map(_resolve, [embedder], accelerated=True)))
         chosen[key] = found.settings()
     return embedder.settle(chosen[key])
+
+
+def _with_device(reducer: Any, run: Run, executor: Executor) -> Any:
+    """Settle where a reducer that leaves it open looks for neighbours: once for a run."""
+    if getattr(reducer, "device", "cpu") is not None:
+        return reducer
+    if "placing_device" not in run.state:
+        found = executor.map(_placing_device, [None], accelerated=True)
+        run.state["placing_device"] = next(iter(found))
+    return replace(reducer, device=run.state["placing_device"])
+
+
+def _placing_device(_: None) -> str:
+    return placing_device()
 
 
 def _resolve(embedder: Any) -> Any:

@@ -23,7 +23,7 @@ from dtopics.embedding.static_sources import KeepStatic, StaticSource
 from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
 from dtopics.execution import Executor
 from dtopics.protocols import DocumentReader, Reducer
-from dtopics.reduction.steps import FitReducer, ReduceBlock
+from dtopics.reduction.steps import FitReducer, ReduceBlock, places_on_gpu
 from dtopics.report.assignments import AssignBlock, AssignNearest, part_location
 from dtopics.representation.ctfidf import ClassTfidfTransformer
 from dtopics.representation.steps import (
@@ -253,9 +253,8 @@ def cluster(
     executor.run(model, FitReducer(recipe.reducer, embeddings, bare, sample, target))
     reduced = run.stage("reduced", {}, [model, embeddings, documents])
     bounds = fit_bounds(sample, model, bare)
-    executor.map_blocks(
-        reduced, ReduceBlock(embeddings, documents, model, bounds, trust=True), bare
-    )
+    step = ReduceBlock(embeddings, documents, model, bounds, trust=True)
+    executor.map_blocks(reduced, step, bare, accelerated=places_on_gpu(model))
     clusters = cluster_points(run, recipe.clusterer, reduced, bare, executor)
     if recipe.memberships is not None:
         find_memberships(run, recipe.memberships, reduced, clusters, bare, executor)
@@ -345,7 +344,8 @@ def transform(
         return {"documents": documents, "embeddings": embeddings, "assignments": nearest}
     model, clusterer = run.fitted("reducer"), run.fitted("clusters")
     reduced = out.stage("reduced", {}, [model, embeddings, documents])
-    map_blocks(reduced, ReduceBlock(embeddings, documents, model, trust=trust), bare)
+    step = ReduceBlock(embeddings, documents, model, trust=trust)
+    map_blocks(reduced, step, bare, accelerated=places_on_gpu(model))
     clusters = out.stage("clusters", {}, [clusterer, reduced])
     map_blocks(clusters, PredictBlock(reduced, clusterer, trust=trust), bare)
     if memberships is not None and run.has_fitted("membership table"):

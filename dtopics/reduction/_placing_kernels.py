@@ -160,7 +160,7 @@ def force_curve(a: float, b: float, repulsion: float) -> Floats:
 def _factor(curve: Floats, squared: Any, column: int) -> Any:
     """Return the factor of attraction (column 0) or repulsion (2) at a squared distance."""
     bits = np.float32(squared).view(np.int32) - ((127 - LOW_OCTAVE) << 23)
-    bits = min(max(bits, 0), (LOW_OCTAVE + HIGH_OCTAVE) << 23)
+    bits = np.int32(min(max(int(bits), 0), (LOW_OCTAVE + HIGH_OCTAVE) << 23))
     piece = bits >> PIECE_BITS
     part = np.float32(bits & ((1 << PIECE_BITS) - 1)) * np.float32(2.0**-PIECE_BITS)
     return curve[piece, column] + part * curve[piece, column + 1]

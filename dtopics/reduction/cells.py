@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dtopics.errors import SettingError
 from dtopics.reduction._rows import checked
+from dtopics.reduction.neighbors import check_k
 
 #: Axes that candidates are chosen in. With 64, half of the neighbours of 100,000 Reddit titles
 #: (256 dimensions) are not among the candidates.
@@ -98,7 +98,8 @@ class Cells:
     @classmethod
     def from_arrays(cls, params: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Cells:
         """Return what `to_arrays` took apart."""
-        return cls(**params, **{name: np.asarray(array) for name, array in arrays.items()})
+        values: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+        return cls(**params, **values)
 
 
 class CellNeighbors:
@@ -148,11 +149,9 @@ class CellNeighbors:
             Ascending by (distance, index).
         distances : ndarray of float64, shape (n_rows, k)
         """
-        if not 1 <= k <= len(self._X):
-            message = f"k must be from 1 to {len(self._X)}, the rows of the sample; got {k}"
-            raise SettingError(message)
         from dtopics.reduction import _cell_kernels as kernels
 
+        check_k(k, len(self._X))
         Q = checked(Q, self.n_features)
         n_candidates = min(self.cells.n_candidates * k, len(self._X))
         indices = np.full((len(Q), k), -1, dtype=np.int32)
@@ -272,8 +271,10 @@ def _calibrated(
 ) -> Cells | None:
     index, (n, d) = CellNeighbors(X, metric, cells), X.shape
     k, axes = distances.shape[1] - 1, cells.codes.shape[1]
-    ways = [(axes * part * n + MEASURING * d * m * k, part, m) for part in PARTS for m in CANDIDATES]
-    for _, part, n_candidates in sorted(ways):
+    costs = {
+        (part, m): axes * part * n + MEASURING * d * m * k for part in PARTS for m in CANDIDATES
+    }
+    for part, n_candidates in sorted(costs, key=costs.__getitem__):
         n_look = int(np.ceil(part * n))
         if n_look < n_candidates * k:
             continue
@@ -333,7 +334,7 @@ def _assigned(
 def _halves(codes: NDArray[np.float32], spreads: Any = 0.0) -> NDArray[np.float32]:
     """Return half of the codes' squared lengths, and of what counts of a spread, rounded."""
     squared = np.einsum("ij,ij->i", codes, codes, dtype=np.float64) + SPREAD * spreads
-    return np.rint(squared / 2).astype(np.float32)
+    return np.asarray(np.rint(squared / 2), dtype=np.float32)
 
 
 def _spreads(

@@ -92,9 +92,7 @@ class ExactNeighbors:
             Ascending by (distance, index).
         distances : ndarray of float64, shape (n_rows, k)
         """
-        if not 1 <= k <= len(self._X):
-            message = f"k must be from 1 to {len(self._X)}, the rows of the sample; got {k}"
-            raise SettingError(message)
+        check_k(k, len(self._X))
         Q = checked(Q, self.n_features)
         indices = np.zeros((len(Q), k), dtype=np.int32)
         distances = np.full((len(Q), k), np.inf)
@@ -162,6 +160,13 @@ def check_metric(metric: Any) -> None:
             f"metric {metric!r} cannot place documents outside the sample; use one of "
             f"{', '.join(map(repr, METRICS))}"
         )
+        raise SettingError(message)
+
+
+def check_k(k: int, n_sample: int) -> None:
+    """Raise SettingError for more neighbours than there are rows, or none."""
+    if not 1 <= k <= n_sample:
+        message = f"k must be from 1 to {n_sample}, the rows of the sample; got {k}"
         raise SettingError(message)
 
 

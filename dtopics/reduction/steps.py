@@ -130,6 +130,11 @@ def place(model: Any, X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
     return model.transform(X), np.full(len(X), np.nan, np.float32)
 
 
+def places_on_gpu(model: Stage) -> bool:
+    """Return whether a fitted reducer takes a GPU where there is one."""
+    return bool(model.whole_json("model").get("device", "cpu") != "cpu")
+
+
 def reducer_model(stage: Stage, *, trust: bool) -> ReducerModel:
     """Return the process's copy of a fitted reducer."""
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dtopics.errors import SettingError
 from dtopics.reduction._rows import checked, checked_sample
 from dtopics.reduction.cells import CellNeighbors, Cells, fit_cells
+from dtopics.reduction.device_neighbors import DeviceNeighbors, placing_device
 from dtopics.reduction.neighbors import ExactNeighbors, check_metric
 
 #: Epochs of placing where the user set none. umap-learn takes 100 for up to 10,000 rows and 30 for
@@ -40,6 +41,8 @@ CELLS_FROM = 2_048
 SPACING_ROWS, RECALL_ROWS = 4_096, 512
 #: The part of the sample that lies nearer to its neighbour than the spacing.
 SPACING_QUANTILE = 0.99
+#: Where neighbours can be looked for.
+DEVICES = ("cpu", "cuda")
 #: Below this many rows there is no layout to find.
 MIN_ROWS = 3
 
@@ -74,6 +77,9 @@ class UMAP:
     parameters : mapping, optional
         umap-learn's other parameters, by its names. ``transform_seed`` seeds the placing;
         ``n_epochs`` gives it ``n_epochs // 3`` epochs, as in umap-learn, else there are 50.
+    device : {"cpu", "cuda"}, optional
+        Where placing looks for neighbours in the sample. By default a run takes its workers' GPU
+        where they have one.
 
     Raises
     ------
@@ -98,6 +104,7 @@ class UMAP:
     metric: str = "cosine"
     random_state: int | None = 42
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
 
     def __post_init__(self) -> None:
         check_metric(self.metric)
@@ -111,6 +118,9 @@ class UMAP:
             message = f"min_dist must be from 0 to spread ({spread}), got {self.min_dist!r}"
             raise SettingError(message)
         _check_parameters(self.parameters)
+        if self.device not in {None, *DEVICES}:
+            message = f"device must be one of {', '.join(DEVICES)}, got {self.device!r}"
+            raise SettingError(message)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the places depend on, as JSON."""
@@ -128,6 +138,7 @@ class UMAP:
             "metric": self.metric,
             "random_state": self.random_state,
             "parameters": dict(sorted(others.items())),
+            "device": self.device or "cpu",
             "versions": {library: version(library) for library in _LIBRARIES},
         }
 
@@ -161,7 +172,8 @@ class UMAP:
         a, b = others.get("a"), others.get("b")
         if len(rows) >= MIN_ROWS:
             places, a, b = self._layout(rows, y, n_neighbors)
-        mean_distance, spacing, cells = _look_around(rows, self.metric, n_neighbors)
+        by_cells = self.device != "cuda" and len(rows) >= CELLS_FROM
+        mean_distance, spacing, cells = _look_around(rows, self.metric, n_neighbors, by_cells)
         n_epochs, disconnection = others.get("n_epochs"), others.get("disconnection_distance")
         if disconnection is None and self.metric == "cosine":
             disconnection = 2.0
@@ -182,6 +194,7 @@ class UMAP:
             mean_distance=mean_distance,
             sample_spacing=spacing,
             cells=cells,
+            device=self.device or "cpu",
         )
 
     def _layout(
@@ -249,6 +262,8 @@ class UMAPModel:
         The distance that 99 % of the sample's rows are nearer than to their nearest other row.
     cells : Cells or None
         Of a larger sample, where its rows are looked for; a few neighbours are then missed.
+    device : str
+        A machine without it looks for the same neighbours on the CPU, slower.
     """
 
     kind: ClassVar[str] = "umap"
@@ -269,9 +284,12 @@ class UMAPModel:
     mean_distance: float
     sample_spacing: float
     cells: Cells | None = None
+    device: str = "cpu"
 
     @cached_property
-    def _index(self) -> ExactNeighbors | CellNeighbors:
+    def _index(self) -> ExactNeighbors | CellNeighbors | DeviceNeighbors:
+        if self.device != "cpu":
+            return DeviceNeighbors(self.sample, self.metric, placing_device())
         if self.cells is None:
             return ExactNeighbors(self.sample, self.metric)
         return CellNeighbors(self.sample, self.metric, self.cells)
@@ -283,8 +301,10 @@ class UMAPModel:
         return force_curve(self.a, self.b, self.repulsion_strength)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the index out of a pickle: it is cheap to make again."""
-        return {name: value for name, value in self.__dict__.items() if name not in {"_index", "_curve"}}
+        """Leave out of a pickle what is cheap to make again."""
+        return {
+            name: value for name, value in self.__dict__.items() if name not in {"_index", "_curve"}
+        }
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Place rows; each row's place depends on that row and the model only.
@@ -359,7 +379,8 @@ class UMAPModel:
     ) -> UMAPModel:
         """Return the model that `to_arrays` took apart."""
         numbers = {name: value for name, value in params.items() if name not in {"kind", "cells"}}
-        own, of_cells = {}, {}
+        own: dict[str, Any] = {}
+        of_cells: dict[str, Any] = {}
         for name, array in arrays.items():
             part = of_cells if name.startswith("cells_") else own
             part[name.removeprefix("cells_")] = np.asarray(array)
@@ -369,7 +390,7 @@ class UMAPModel:
 
 def from_umap_learn(estimator: Any) -> UMAP:
     """Return the reducer with the parameters of an ``umap.UMAP``, which stays as it is."""
-    own = UMAP.__dataclass_fields__.keys() - {"parameters"}
+    own = UMAP.__dataclass_fields__.keys() - {"parameters", "device"}
     params = estimator.get_params(deep=False)
     defaults = _umap_learn()().get_params(deep=False)
     others = {
@@ -420,7 +441,10 @@ def _check_parameters(parameters: Mapping[str, Any]) -> None:
 
 
 def _look_around(
-    rows: NDArray[np.float32], metric: str, k: int
+    rows: NDArray[np.float32],
+    metric: str,
+    k: int,
+    by_cells: bool,  # noqa: FBT001
 ) -> tuple[float, float, Cells | None]:
     """Measure a sample: what `UMAPModel` calls mean_distance, sample_spacing and cells."""
     if len(rows) < 2:
@@ -430,7 +454,7 @@ def _look_around(
     others = distances[:, 1:]  # the first is the row itself, or a duplicate as near
     spacing = float(np.quantile(others[:, 0], SPACING_QUANTILE))
     cells = None
-    if len(rows) >= CELLS_FROM:
+    if by_cells:
         step = -(-len(chosen) // RECALL_ROWS)
         cells = fit_cells(rows, metric, chosen[::step], distances[::step])
     return float(others.mean()), spacing, cells

@@ -119,7 +119,9 @@ def test_looking_at_all_of_it_finds_the_best_candidates(data):
     everywhere = CellNeighbors(X, index.metric, cells)
     rotated = kernels.rotate(Q[:40], cells.unit, cells.centre, cells.rotation)
     codes = kernels.encode(rotated, cells.middle, cells.scale)
-    keys = codes.astype(np.int64) @ cells.codes.T.astype(np.int64) - everywhere._code_halves.astype(np.int64)
+    keys = codes.astype(np.int64) @ cells.codes.T.astype(np.int64) - everywhere._code_halves.astype(
+        np.int64
+    )
     expected = np.argsort(-keys, axis=1, kind="stable")[:, :30]
     heaps = everywhere._candidates(Q[:40], 30)
     found = kernels.LAST - (-np.sort(-heaps, axis=1) & kernels.LAST)
@@ -159,11 +161,11 @@ def test_length_is_no_matter(metric, size):
 def test_hostile_samples_are_searched(metric):
     same = np.ones((2_200, 6), dtype=np.float32)
     index = indexed(same, metric)
-    indices, distances = index.query(same[:2], 4)
+    _, distances = index.query(same[:2], 4)
     np.testing.assert_array_equal(distances, 0)
     zeros = np.concatenate([clustered(2_200, 6, 4)[0], np.zeros((3, 6), np.float32)])
     index = indexed(zeros, metric)
-    indices, distances = index.query(np.zeros((2, 6)), 3)
+    _, distances = index.query(np.zeros((2, 6)), 3)
     assert np.isfinite(distances).all()
     huge = np.full((1, 6), 3e38, dtype=np.float32)
     assert np.isfinite(index.query(huge, 3)[1]).all()

@@ -131,7 +131,7 @@ def test_the_descent_is_umap_learns(negatives, repulsion):
 
 def test_the_curve_is_umap_learns_forces():
     squared = np.float32(np.random.default_rng(0).uniform(1e-6, 900.0, 2_000))
-    squared[:1_000] **= 3
+    squared[:1_000] = np.clip(squared[:1_000] ** 3, 1e-11, 1e7)
     for a, b in ((1.5, 0.9), (1.93, 0.79), (0.3, 1.4)):
         curve = kernels.force_curve(a, b, 0.7)
         pull = [kernels._factor(curve, x, 0) for x in squared]
@@ -254,6 +254,7 @@ def test_descriptions_tell_parameters_apart_but_not_the_number_of_jobs():
         ({"n_components": 0}, "n_components must be a whole number from 1"),
         ({"random_state": np.random.RandomState(0)}, "random_state must be a whole number"),
         ({"min_dist": -1}, "min_dist must be from 0 to spread"),
+        ({"device": "tpu"}, "device must be one of cpu, cuda"),
         ({"parameters": {"neighbours": 3}}, "'neighbours' is not a further parameter"),
         ({"parameters": {"n_components": 3}}, "'n_components' is not a further parameter"),
         ({"parameters": {"densmap": True}}, "densmap=True cannot place"),
