@@ -79,6 +79,7 @@ def faithful(theirs, ours, sample, Q, labels, least):
     print(f"  of the 15 nearest {(found <= kth + 1e-12).mean():.3f} are found")
     ways = {f"umap-learn, seed {seed}": reseeded(theirs, seed).transform for seed in SEEDS}
     ways |= {f"ours, seed {seed}": replace(ours, transform_seed=seed).transform for seed in SEEDS}
+    ways["umap-learn, exact neighbours"] = with_exact(theirs, sample).transform
     ways["ours, exact neighbours"] = replace(ours, cells=None).transform
     for epochs in (0, 30, 100):
         ways[f"ours, {epochs} epochs"] = replace(ours, n_epochs=epochs).transform
@@ -88,7 +89,7 @@ def faithful(theirs, ours, sample, Q, labels, least):
         own[way], near[way] = clusters(places, least), nearest(theirs.embedding_, places, of_sample)
     for way, places in placed.items():
         trust = trustworthiness(Q[:TRUSTED], places[:TRUSTED], n_neighbors=15, metric="cosine")
-        others = [other for other in ways if other.startswith("umap-learn") and other != way]
+        others = [other for other in ways if other.startswith("umap-learn, seed") and other != way]
         agree = [
             median([adjusted_rand_score(found[way], found[other]) for other in others])
             for found in (own, near)
@@ -124,6 +125,23 @@ def reseeded(estimator, seed):
 
     other = copy.copy(estimator)
     other.transform_seed = seed
+    return other
+
+
+def with_exact(estimator, sample):
+    """Return umap-learn's estimator with our exact neighbours in place of its search."""
+    import copy
+
+    from dtopics.reduction import ExactNeighbors
+
+    class Exact:
+        _angular_trees = True
+
+        def query(self, X, k, **_):
+            return ExactNeighbors(sample, "cosine").query(X, k)
+
+    other = copy.copy(estimator)
+    other._knn_search_index = Exact()
     return other
 
 

@@ -134,21 +134,37 @@ def choose_cells(
 
 
 @jit()
-def rows_by_cell(chosen: Floats, counts: Floats, n_cells: int) -> Any:
-    """Return the rows that look at each cell, one cell after the other, and where each begins."""
-    starts = np.zeros(n_cells + 1, dtype=np.int64)
+def packed(chosen: Floats, counts: Floats) -> Any:
+    """Return the chosen cells of all rows, one row after the other."""
+    cells = np.empty(counts.sum(), dtype=chosen.dtype)
+    n = 0
     for i in range(counts.size):
         for a in range(counts[i]):
-            starts[chosen[i, a] + 1] += 1
+            cells[n] = chosen[i, a]
+            n += 1
+    return cells
+
+
+@jit()
+def rows_by_cell(cells: Floats, counts: Floats, n_cells: int) -> Any:
+    """Return the rows that look at each cell, one cell after the other, and where each begins.
+
+    `cells` holds ``counts[0]`` cells of row 0, and so on.
+    """
+    starts = np.zeros(n_cells + 1, dtype=np.int64)
+    for c in cells:
+        starts[c + 1] += 1
     for c in range(n_cells):
         starts[c + 1] += starts[c]
     filled = starts[:-1].copy()
-    rows = np.empty(starts[-1], dtype=np.int32)
+    rows = np.empty(cells.size, dtype=np.int32)
+    n = 0
     for i in range(counts.size):
-        for a in range(counts[i]):
-            c = chosen[i, a]
+        for _ in range(counts[i]):
+            c = cells[n]
             rows[filled[c]] = i
             filled[c] += 1
+            n += 1
     return rows, starts
 
 

@@ -26,9 +26,9 @@ from dtopics.reduction.device_neighbors import DeviceNeighbors, placing_device
 from dtopics.reduction.neighbors import ExactNeighbors, check_metric
 
 #: Epochs of placing where the user set none. umap-learn takes 100 for up to 10,000 rows and 30 for
-#: more; 50 keep neighbourhoods better than its 30 do, on both corpora of the benchmark `placing`,
-#: at half the price of 100.
-PLACING_EPOCHS = 50
+#: more; 40 keep neighbourhoods better than its 30 do, on both corpora of the benchmark `placing`,
+#: at less than half the price of 100.
+PLACING_EPOCHS = 40
 #: Below so many rows umap-learn itself compares all pairs. From there up to EXACT_ROWS the fit is
 #: given exact neighbours: they cost a matrix product of the sample with itself, on all threads,
 #: where umap-learn's search is on one if there is a seed, and compiles for half a minute in each
@@ -76,7 +76,7 @@ class UMAP:
         ``None``: another layout with every fit.
     parameters : mapping, optional
         umap-learn's other parameters, by its names. ``transform_seed`` seeds the placing;
-        ``n_epochs`` gives it ``n_epochs // 3`` epochs, as in umap-learn, else there are 50.
+        ``n_epochs`` gives it ``n_epochs // 3`` epochs, as in umap-learn, else there are 40.
     device : {"cpu", "cuda"}, optional
         Where placing looks for neighbours in the sample. By default a run takes its workers' GPU
         where they have one.
