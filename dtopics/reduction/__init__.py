@@ -11,7 +11,8 @@ from dtopics.protocols import Arrays, Reducer, ReducerModel
 from dtopics.reduction.linear import LINEAR, Linear, LinearModel
 from dtopics.reduction.neighbors import ExactNeighbors
 from dtopics.reduction.none import NoReduction, NoReductionModel
-from dtopics.reduction.umap import UMAP, UMAPModel, from_umap_learn
+from dtopics.reduction.umap import UMAP, from_umap_learn
+from dtopics.reduction.umap_model import UMAPModel
 from dtopics.reduction.wrapped import Wrapped, WrappedModel, seeded
 
 __all__ = [

@@ -17,6 +17,8 @@ from dtopics.reduction.neighbors import check_k
 AXES = 127
 #: Rows of the sample to a cell, and rows to a cell that k-means sees.
 CELL_ROWS, TRAINING_ROWS = 32, 16
+#: Regions that cells, and rows that are looked for together, are sorted by.
+REGIONS = 128
 #: Cells are numbered in 16 bits.
 MAX_CELLS = 2**15
 #: Rows that the axes are found on.
@@ -130,6 +132,7 @@ class CellNeighbors:
         self._codes = cells.codes.astype(np.float32)
         self._code_halves = _halves(self._codes)
         self._centres = cells.centres.astype(np.float32)
+        self._regions = _spread(self._centres, REGIONS)
 
     @property
     def n_features(self) -> int:
@@ -159,28 +162,40 @@ class CellNeighbors:
         indices = np.full((len(Q), k), -1, dtype=np.int32)
         distances = np.full((len(Q), k), np.inf)
         for start in range(0, len(Q), TILE):
-            part = slice(start, start + TILE)
+            tile = Q[start : start + TILE]
+            codes = self._encoded(tile)
+            # Rows near each other, one after the other, find more of what they need in the cache.
+            by = np.argsort(_assigned(codes, self._regions, _halves(self._regions)), kind="stable")
+            found = np.full((len(tile), k), -1, dtype=np.int32)
+            far = np.full((len(tile), k), np.inf)
             kernels.measure_candidates(
-                Q[part],
+                tile[by],
                 self._X,
                 self._xx,
                 self.cells.order,
-                self._candidates(Q[part], n_candidates),
+                self._candidates(codes[by], n_candidates),
                 self.metric == "euclidean",
-                indices[part],
-                distances[part],
+                found,
+                far,
             )
+            indices[start + by], distances[start + by] = found, far
         return indices, distances
 
-    def _candidates(self, Q: NDArray[np.float32], n: int) -> NDArray[np.int64]:
+    def _encoded(self, Q: NDArray[np.float32]) -> NDArray[np.float32]:
         from dtopics.reduction import _cell_kernels as kernels
 
         cells = self.cells
         rotated = kernels.rotate(Q, cells.unit, cells.centre, cells.rotation)
-        codes = kernels.encode(rotated, cells.middle, cells.scale)
+        return np.asarray(kernels.encode(rotated, cells.middle, cells.scale))
+
+    def _candidates(self, codes: NDArray[np.float32], n: int) -> NDArray[np.int64]:
+        """Return the entries of the `n` rows with the best keys, for each row of codes."""
+        from dtopics.reduction import _cell_kernels as kernels
+
+        cells = self.cells
         rows, starts = self._looking(codes, max(n, cells.n_look))
-        heaps = np.full((len(Q), n), kernels.NOTHING, dtype=np.int64)
-        least = np.full(len(Q), -np.inf, dtype=np.float32)
+        heaps = np.full((len(codes), n), kernels.NOTHING, dtype=np.int64)
+        least = np.full(len(codes), -np.inf, dtype=np.float32)
         sizes = np.diff(starts)
         gathered = np.empty((int(sizes.max()), codes.shape[1]), dtype=np.float32)
         flat = np.empty(int((sizes * np.diff(cells.offsets)).max()), dtype=np.float32)
@@ -314,7 +329,7 @@ def _principal_axes(
 
 
 def _centres(codes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the centres of k-means, as whole numbers."""
+    """Return the centres of k-means, as whole numbers, those of a region together."""
     from dtopics.reduction import _cell_kernels as kernels
 
     n_cells = min(max(1, len(codes) // CELL_ROWS), MAX_CELLS)
@@ -322,7 +337,8 @@ def _centres(codes: NDArray[np.float32]) -> NDArray[np.float32]:
     centres = _spread(rows, n_cells).copy()
     for _ in range(ROUNDS):
         kernels.cell_means(rows, _assigned(rows, centres, _halves(centres)), centres)
-    return centres
+    regions = _spread(centres, REGIONS)
+    return centres[np.argsort(_assigned(centres, regions, _halves(regions)), kind="stable")]
 
 
 def _assigned(
