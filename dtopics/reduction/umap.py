@@ -25,7 +25,7 @@ from dtopics.reduction.neighbors import ExactNeighbors, check_metric
 from dtopics.reduction.umap_model import UMAPModel
 
 #: Epochs of placing where the user set none: umap-learn's number for more than 10,000 rows. 100
-#: cost three times as much, raise trustworthiness by 0.002 to 0.005, and AMI by nothing that can
+#: cost three times as much, raise trustworthiness by 0.003 to 0.006, and AMI by nothing that can
 #: be told from chance (`benchmarks/placing.py`).
 PLACING_EPOCHS = 30
 #: Below so many rows umap-learn itself compares all pairs. From there up to EXACT_ROWS the fit is
