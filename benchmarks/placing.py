@@ -105,10 +105,13 @@ def faithful(theirs, ours, sample, Q, labels, least):
 
 
 def clusters(places, least):
-    """Return the clusters of places by HDBSCAN."""
+    """Return the clusters of places by HDBSCAN, none of them over 0.8 of the places."""
     import hdbscan
 
-    model = hdbscan.HDBSCAN(least, approx_min_span_tree=False, core_dist_n_jobs=1)
+    most = int(0.8 * len(places))
+    model = hdbscan.HDBSCAN(
+        least, max_cluster_size=most, approx_min_span_tree=False, core_dist_n_jobs=1
+    )
     return model.fit_predict(np.asarray(places, dtype=np.float64))
 
 
