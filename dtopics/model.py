@@ -227,6 +227,8 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         -------
         topics : list of int, or dask.array.Array
         probabilities : ndarray or dask.array.Array of float32, shape (n_documents,)
+            With `calculate_probabilities`, memberships in every topic, shape
+            (n_documents, n_topics).
         """
         return self._transform(documents, embeddings, out=out, client=client)
 
@@ -484,21 +486,22 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
             local,
         )
         embedder = None if embeddings is not None else self._embedder_for_new()
-        form = jobs.membership_form(self.calculate_probabilities, listed=True)
-        form = form if in_memory else None
+        form = jobs.membership_form(self.calculate_probabilities, listed=in_memory)
         work = jobs.run_transform(
             self._run, topics, embedder, documents, embeddings, folder, around,
             trust=self._trust, block_size=self.block_size, memberships=form,
         )  # fmt: skip
+        calculated = form is not None and "memberships" in work.state["stages"]
+        lazy = results.memberships(work.fitted("memberships"), topics) if calculated else None
         if in_memory:
             found = results.read_assignments(folder, work)
-            if "memberships" in work.state["stages"]:
-                lazy = results.memberships(work.fitted("memberships"), topics)
+            if lazy is not None:
                 found = found[0], lazy.compute(scheduler="threads")
             if temporary:
                 shutil.rmtree(temporary, ignore_errors=True)
             return found
-        return results.lazy_assignments(folder, work)
+        found = results.lazy_assignments(folder, work)
+        return found if lazy is None else (found[0], lazy)
 
     def _embedder_for_new(self) -> Any:
         if getattr(self, "_embedder", None) is None:

@@ -125,6 +125,13 @@ def test_files_get_the_sparse_form_lazily(corpus, tmp_path):
     lazy = model.memberships_
     assert lazy.shape == (len(corpus.texts), model._topics.n_topics)
     assert ((lazy.compute() > 0).sum(axis=1) <= membership_steps.KEPT_CLUSTERS).all()
+    topics, new = model.transform(str(file), corpus.embeddings, out=str(tmp_path / "new"))
+    assert new.shape == lazy.shape
+    found, inside = new.compute(), topics.compute() >= 0
+    assert ((found > 0).sum(axis=1) <= membership_steps.KEPT_CLUSTERS).all()
+    _, listed = model.transform(corpus.texts, corpus.embeddings)
+    np.testing.assert_array_equal(found[found > 0], listed[found > 0])
+    assert (found.argmax(axis=1) == topics.compute())[inside].mean() > 0.95
     plain = TopicModel(**settings).fit(str(file), corpus.embeddings)
     with pytest.raises(NotFittedError, match="calculate_probabilities=True"):
         _ = plain.memberships_
