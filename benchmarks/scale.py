@@ -79,7 +79,7 @@ def static(name, texts):
     if not path.exists():
         from dtopics.embedding import as_embedder
 
-        model = as_embedder("static").resolve()
+        model = as_embedder("static").load()
         parts = [
             np.asarray(model.encode(texts[start : start + 65_536].tolist()), np.float16)
             for start in range(0, len(texts), 65_536)

@@ -55,3 +55,15 @@ def numeric_threads(width: int) -> Iterator[None]:
                 numba.set_num_threads(before_numba)
             if torch:
                 torch.set_num_threads(before_torch)
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Give BLAS one thread inside the ``with``, and numba what it has.
+
+    For small products in turns with numba's kernels: the threads of either wait by spinning, and
+    take the cores from the other's (two of each on two cores were ten times slower than one).
+    """
+    loaded = frozenset(name for name in _POOLED if name in sys.modules)
+    with _controller(loaded).limit(limits=1, user_api="blas"):
+        yield

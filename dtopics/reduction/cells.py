@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dtopics.execution.threads import one_blas_thread
 from dtopics.reduction._rows import checked
 from dtopics.reduction.neighbors import check_k
 
@@ -161,24 +162,27 @@ class CellNeighbors:
         n_candidates = min(self.cells.n_candidates * k, len(self._X))
         indices = np.full((len(Q), k), -1, dtype=np.int32)
         distances = np.full((len(Q), k), np.inf)
-        for start in range(0, len(Q), TILE):
-            tile = Q[start : start + TILE]
-            codes = self._encoded(tile)
-            # Rows near each other, one after the other, find more of what they need in the cache.
-            by = np.argsort(_assigned(codes, self._regions, _halves(self._regions)), kind="stable")
-            found = np.full((len(tile), k), -1, dtype=np.int32)
-            far = np.full((len(tile), k), np.inf)
-            kernels.measure_candidates(
-                tile[by],
-                self._X,
-                self._xx,
-                self.cells.order,
-                self._candidates(codes[by], n_candidates),
-                self.metric == "euclidean",
-                found,
-                far,
-            )
-            indices[start + by], distances[start + by] = found, far
+        with one_blas_thread():
+            for start in range(0, len(Q), TILE):
+                tile = Q[start : start + TILE]
+                codes = self._encoded(tile)
+                # Rows near each other, one after the other, find more of what they need in the
+                # cache.
+                near = _assigned(codes, self._regions, _halves(self._regions))
+                by = np.argsort(near, kind="stable")
+                found = np.full((len(tile), k), -1, dtype=np.int32)
+                far = np.full((len(tile), k), np.inf)
+                kernels.measure_candidates(
+                    tile[by],
+                    self._X,
+                    self._xx,
+                    self.cells.order,
+                    self._candidates(codes[by], n_candidates),
+                    self.metric == "euclidean",
+                    found,
+                    far,
+                )
+                indices[start + by], distances[start + by] = found, far
         return indices, distances
 
     def _encoded(self, Q: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -258,10 +262,11 @@ def fit_cells(
     cut = float(np.quantile(np.abs(_spread(rotated[:, :-1], AXES_ROWS)), CUT_QUANTILE))
     scale = kernels.LARGEST_CODE / cut if cut > 0 else 0.0
     codes = kernels.encode(rotated, middle, scale)
-    centres = _centres(codes)
-    spreads = _spreads(codes, _assigned(codes, centres, _halves(centres)), centres)
-    centre_halves = _halves(centres, spreads)
-    cells = _assigned(codes, centres, centre_halves)
+    with one_blas_thread():
+        centres = _centres(codes)
+        spreads = _spreads(codes, _assigned(codes, centres, _halves(centres)), centres)
+        centre_halves = _halves(centres, spreads)
+        cells = _assigned(codes, centres, centre_halves)
     order = np.argsort(cells, kind="stable").astype(np.int32)
     found = Cells(
         unit=unit,
