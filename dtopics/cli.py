@@ -107,6 +107,8 @@ def model_options(command: F) -> F:
                      help="What --min-df counts.  [document]"),
         click.option("--random-state", type=int, help="Seed of everything.  [42]"),
         click.option("--sample-size", type=int, help="Documents UMAP is fit on.  [100000]"),
+        click.option("--refine", type=int,
+                     help="Epochs in which UMAP's forces move all documents (200).  [0]"),
         click.option("--block-size", type=int, help="Documents of a block; never the result."),
         click.option("--n-neighbors", type=int, help="UMAP's.  [15]"),
         click.option("--n-components", type=int, help="UMAP's.  [5]"),

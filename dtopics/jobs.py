@@ -32,8 +32,9 @@ from dtopics.errors import EmbeddingError, InputError, RunMismatchError, Setting
 from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
 from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transform
-from dtopics.reduction import as_reducer
+from dtopics.reduction import UMAP, as_reducer
 from dtopics.reduction.device_neighbors import placing_device
+from dtopics.reduction.refining import EPOCHS
 from dtopics.report.memory import Need
 from dtopics.representation.ctfidf import as_ctfidf
 from dtopics.representation.vectorizer import as_counting
@@ -47,6 +48,8 @@ from dtopics.topics import Topics
 logger = logging.getLogger("dtopics")
 
 SEGMENT = "0000"
+#: Epochs are numbered with four digits.
+MOST_EPOCHS = 9_999
 #: Sources of at most so many bytes are planned in this process; larger ones by the workers.
 SMALL_BYTES = 64 * 2**20
 
@@ -120,9 +123,10 @@ def make_recipe(
     if clusterer is None and not targets:
         message = "a hdbscan_model that does not cluster needs the classes: fit(documents, y=…)"
         raise SettingError(message)
+    reducer = as_reducer(params["umap_model"], random_state=seed)
     return Recipe(
         embedder=embedder,
-        reducer=as_reducer(params["umap_model"], random_state=seed),
+        reducer=reducer,
         clusterer=clusterer,
         counting=as_counting(
             params["vectorizer_model"],
@@ -133,9 +137,32 @@ def make_recipe(
         sample_size=params["sample_size"],
         random_state=0 if seed is None else seed,
         top_n_words=params["top_n_words"],
+        refine=refining_epochs(params["refine"], reducer),
         nr_topics=params["nr_topics"],
         memberships=membership_form(params["calculate_probabilities"], listed=listed),
     )
+
+
+def refining_epochs(wanted: Any, reducer: Any) -> int:
+    """Return the epochs that ``refine`` asks for; 0 for none.
+
+    Raises
+    ------
+    SettingError
+    """
+    if isinstance(wanted, bool):
+        n_epochs = EPOCHS if wanted else 0
+    elif isinstance(wanted, int) and 0 <= wanted <= MOST_EPOCHS:
+        n_epochs = wanted
+    else:
+        message = (
+            f"refine must be a bool or a number of epochs up to {MOST_EPOCHS:,}, not {wanted!r}"
+        )
+        raise SettingError(message)
+    if n_epochs and not isinstance(reducer, UMAP):
+        message = f"refine moves documents by UMAP's forces; a {type(reducer).__name__} has none"
+        raise SettingError(message)
+    return n_epochs
 
 
 def membership_form(wanted: Any, *, listed: bool) -> str | None:
@@ -216,7 +243,7 @@ def _need(corpus: Any, segment: Segment, recipe: Recipe, around: Surroundings) -
     clusters = recipe.clusterer is not None and hasattr(recipe.clusterer, "fit_blocks")
     return Need.of(
         segment.n_rows, segment.block_rows, recipe.sample_size if umap else 0, text,
-        clusters=clusters,
+        clusters=clusters, refines=recipe.refine > 0 and recipe.sample_size < segment.n_rows,
     )  # fmt: skip
 
 

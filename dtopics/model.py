@@ -67,6 +67,9 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         The same answer each time; None buys speed.
     sample_size : int, default=100_000
         How many documents the reduction is fitted on; all others are placed by it.
+    refine : bool or int, default=False
+        Move all documents by UMAP's forces after they were placed, for so many epochs (True: 200):
+        UMAP on all of them, for what a sample misses. A sample that is the whole corpus needs none.
     block_size : int or None, default=None
         Documents of a block; it never changes the result. None: 16,384, fewer for a small corpus.
     run : str or None, default=None
@@ -131,6 +134,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         min_df_scope: str = "document",
         random_state: int | None = 42,
         sample_size: int = 100_000,
+        refine: bool | int = False,
         block_size: int | None = None,
         run: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
@@ -150,6 +154,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         self.min_df_scope = min_df_scope
         self.random_state = random_state
         self.sample_size = sample_size
+        self.refine = refine
         self.block_size = block_size
         self.run = run
         self.storage_options = storage_options

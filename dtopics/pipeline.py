@@ -23,6 +23,8 @@ from dtopics.embedding.static_sources import KeepStatic, StaticSource
 from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
 from dtopics.execution import Executor
 from dtopics.protocols import DocumentReader, Reducer
+from dtopics.reduction import UMAP
+from dtopics.reduction.refining import refine
 from dtopics.reduction.steps import FitReducer, ReduceBlock, places_on_gpu
 from dtopics.report.assignments import AssignBlock, AssignNearest, part_location
 from dtopics.representation.ctfidf import ClassTfidfTransformer
@@ -99,7 +101,7 @@ class Recipe:
         None where the classes that are given are the clusters.
     counting : Counting
     ctfidf : ClassTfidfTransformer
-    sample_size, random_state, top_n_words, nr_topics
+    sample_size, refine, random_state, top_n_words, nr_topics
         As in `TopicModel`.
     memberships : {"held", "dense", "sparse"} or None
         The form in which memberships in every topic are kept; None where they are not wanted.
@@ -113,6 +115,7 @@ class Recipe:
     sample_size: int
     random_state: int
     top_n_words: int
+    refine: int = 0
     nr_topics: int | str | None = None
     memberships: str | None = None
 
@@ -255,6 +258,10 @@ def cluster(
     bounds = fit_bounds(sample, model, bare)
     step = ReduceBlock(embeddings, documents, model, bounds, trust=True)
     executor.map_blocks(reduced, step, bare, accelerated=places_on_gpu(model))
+    if recipe.refine and bounds is None:
+        assert isinstance(recipe.reducer, UMAP)
+        reduced, _ = refine(run, recipe.reducer, recipe.refine, model, reduced, embeddings, sample,
+                            bare, executor)  # fmt: skip
     clusters = cluster_points(run, recipe.clusterer, reduced, bare, executor)
     if recipe.memberships is not None:
         find_memberships(run, recipe.memberships, reduced, clusters, bare, executor)
@@ -342,7 +349,8 @@ def transform(
         take_over(out, nearest, folder, bare)
         map_blocks(nearest, AssignNearest(documents, embeddings, topics, folder), bare)
         return {"documents": documents, "embeddings": embeddings, "assignments": nearest}
-    model, clusterer = run.fitted("reducer"), run.fitted("clusters")
+    model = run.fitted("moved model" if run.has_fitted("moved model") else "reducer")
+    clusterer = run.fitted("clusters")
     reduced = out.stage("reduced", {}, [model, embeddings, documents])
     step = ReduceBlock(embeddings, documents, model, trust=trust)
     map_blocks(reduced, step, bare, accelerated=places_on_gpu(model))

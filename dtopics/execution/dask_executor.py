@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from dtopics.data import Block
 from dtopics.errors import ClusterError, DTopicsError
-from dtopics.execution.executor import blocks_to_do, raise_failures, staged
+from dtopics.execution.executor import blocks_to_do, do_rounds, raise_failures, staged
 from dtopics.execution.progress import Progress, SilentProgress
 from dtopics.execution.steps import (
     GlobalStep,
@@ -85,17 +85,35 @@ class DaskExecutor:
         """Do every block that has no receipt, about two at a time per slot."""
         todo = blocks_to_do(stage, blocks)
         with staged(self.progress, stage, blocks, todo):
-            if todo:
-                packed = Packed.pack(step, self.folder)
-                resources, _ = self._slots(accelerated=accelerated)
+            self._do(stage, step, todo, accelerated=accelerated)
 
-                def submit(block: Block) -> Any:
-                    return self._submit(
-                        do_packed_block, packed, stage, block, 1, name=stage.name,
-                        resources=resources,
-                    )  # fmt: skip
+    def map_rounds(
+        self,
+        stage: Stage,
+        step: BlockStep,
+        rounds: Sequence[Sequence[Block]],
+        after: Callable[[int], None],
+    ) -> None:
+        """Do rounds of blocks one after the other."""
+        do_rounds(
+            self.progress, stage, rounds,
+            lambda todo: self._do(stage, step, todo, accelerated=False), after,
+        )  # fmt: skip
 
-                raise_failures(stage, self._window(stage, todo, submit, accelerated=accelerated))
+    def _do(
+        self, stage: Stage, step: BlockStep, todo: Sequence[Block], *, accelerated: bool
+    ) -> None:
+        if not todo:
+            return
+        packed = Packed.pack(step, self.folder)
+        resources, _ = self._slots(accelerated=accelerated)
+
+        def submit(block: Block) -> Any:
+            return self._submit(
+                do_packed_block, packed, stage, block, 1, name=stage.name, resources=resources
+            )
+
+        raise_failures(stage, self._window(stage, todo, submit, accelerated=accelerated))
 
     def run(self, stage: Stage, step: GlobalStep) -> None:
         """Do a global step that has no receipt, on one worker."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +38,26 @@ class Executor(Protocol):
         ------
         BlockError
             Names the blocks that failed every time, after all others are done.
+        """
+        ...
+
+    def map_rounds(
+        self,
+        stage: Stage,
+        step: BlockStep,
+        rounds: Sequence[Sequence[Block]],
+        after: Callable[[int], None],
+    ) -> None:
+        """Do rounds of blocks one after the other, each when the one before is done.
+
+        Parameters
+        ----------
+        stage : Stage
+        step : BlockStep
+        rounds : sequence of sequence of Block
+            Each in a segment of its own.
+        after : callable
+            Told the number of each round that is done.
         """
         ...
 
@@ -82,17 +103,30 @@ class InProcessExecutor:
     ) -> None:
         """Do every block that has no receipt, in order."""
         todo = blocks_to_do(stage, blocks)
-        failures: dict[str, BaseException] = {}
         with staged(self.progress, stage, blocks, todo):
-            for block in todo:
-                try:
-                    do_block(step, stage, block, available_cores())
-                except DTopicsError:
-                    raise
-                except Exception as error:  # noqa: BLE001 (named in the report below)
-                    failures[block.name] = error
-                self.progress.advance(stage.name, rows=block.n_rows)
-            raise_failures(stage, failures)
+            self._do(stage, step, todo)
+
+    def map_rounds(
+        self,
+        stage: Stage,
+        step: BlockStep,
+        rounds: Sequence[Sequence[Block]],
+        after: Callable[[int], None],
+    ) -> None:
+        """Do rounds of blocks one after the other."""
+        do_rounds(self.progress, stage, rounds, lambda todo: self._do(stage, step, todo), after)
+
+    def _do(self, stage: Stage, step: BlockStep, todo: Sequence[Block]) -> None:
+        failures: dict[str, BaseException] = {}
+        for block in todo:
+            try:
+                do_block(step, stage, block, available_cores())
+            except DTopicsError:
+                raise
+            except Exception as error:  # noqa: BLE001 (named in the report below)
+                failures[block.name] = error
+            self.progress.advance(stage.name, rows=block.n_rows)
+        raise_failures(stage, failures)
 
     def run(self, stage: Stage, step: GlobalStep) -> None:
         """Do a global step that has no receipt."""
@@ -124,6 +158,28 @@ def blocks_to_do(stage: Stage, blocks: Sequence[Block]) -> list[Block]:
     """Return the blocks that have no receipt."""
     done = {segment: stage.done(segment) for segment in {block.segment for block in blocks}}
     return [block for block in blocks if block.index not in done[block.segment]]
+
+
+def do_rounds(
+    progress: Progress,
+    stage: Stage,
+    rounds: Sequence[Sequence[Block]],
+    do: Callable[[Sequence[Block]], None],
+    after: Callable[[int], None],
+) -> None:
+    """Have each round done that is not, in turn; what is before a finished one is finished."""
+
+    def untouched(number: int) -> bool:
+        return len(blocks_to_do(stage, rounds[number])) == len(rounds[number])
+
+    number = max(0, bisect.bisect_left(range(len(rounds)), x=True, key=untouched) - 1)
+    todo = blocks_to_do(stage, rounds[number])
+    blocks = [block for blocks in rounds for block in blocks]
+    following = [block for blocks in rounds[number + 1 :] for block in blocks]
+    with staged(progress, stage, blocks, [*todo, *following]):
+        for i in range(number, len(rounds)):
+            do(todo if i == number else rounds[i])
+            after(i)
 
 
 class staged:  # noqa: N801 (used as a with statement)

@@ -131,9 +131,8 @@ class CellNeighbors:
         self._X = checked(X)
         self._xx = kernels.squared_lengths(self._X)
         self._codes = cells.codes.astype(np.float32)
-        self._code_halves = _halves(self._codes)
-        self._centres = cells.centres.astype(np.float32)
-        self._regions = _spread(self._centres, REGIONS)
+        self._code_halves = halves_of(self._codes)
+        self._regions = _spread(cells.centres.astype(np.float32), REGIONS)
 
     @property
     def n_features(self) -> int:
@@ -165,10 +164,10 @@ class CellNeighbors:
         with one_blas_thread():
             for start in range(0, len(Q), TILE):
                 tile = Q[start : start + TILE]
-                codes = self._encoded(tile)
+                codes = encoded(tile, self.cells)
                 # Rows near each other, one after the other, find more of what they need in the
                 # cache.
-                near = _assigned(codes, self._regions, _halves(self._regions))
+                near = _assigned(codes, self._regions, halves_of(self._regions))
                 by = np.argsort(near, kind="stable")
                 found = np.full((len(tile), k), -1, dtype=np.int32)
                 far = np.full((len(tile), k), np.inf)
@@ -185,24 +184,18 @@ class CellNeighbors:
                 indices[start + by], distances[start + by] = found, far
         return indices, distances
 
-    def _encoded(self, Q: NDArray[np.float32]) -> NDArray[np.float32]:
-        from dtopics.reduction import _cell_kernels as kernels
-
-        cells = self.cells
-        rotated = kernels.rotate(Q, cells.unit, cells.centre, cells.rotation)
-        return np.asarray(kernels.encode(rotated, cells.middle, cells.scale))
-
     def _candidates(self, codes: NDArray[np.float32], n: int) -> NDArray[np.int64]:
         """Return the entries of the `n` rows with the best keys, for each row of codes."""
         from dtopics.reduction import _cell_kernels as kernels
 
         cells = self.cells
-        rows, starts = self._looking(codes, max(n, cells.n_look))
+        of_cells = np.diff(cells.offsets)
+        rows, starts = cells_to_look_at(codes, cells, of_cells, max(n, cells.n_look))
         heaps = np.full((len(codes), n), kernels.NOTHING, dtype=np.int64)
         least = np.full(len(codes), -np.inf, dtype=np.float32)
         sizes = np.diff(starts)
         gathered = np.empty((int(sizes.max()), codes.shape[1]), dtype=np.float32)
-        flat = np.empty(int((sizes * np.diff(cells.offsets)).max()), dtype=np.float32)
+        flat = np.empty(int((sizes * of_cells).max()), dtype=np.float32)
         for cell in np.flatnonzero(sizes):
             who = rows[starts[cell] : starts[cell + 1]]
             first, stop = int(cells.offsets[cell]), int(cells.offsets[cell + 1])
@@ -212,26 +205,54 @@ class CellNeighbors:
             kernels.take_candidates(products, who, first, self._code_halves, heaps, least)
         return heaps
 
-    def _looking(
-        self, codes: NDArray[np.float32], n_look: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the rows that look at each cell, and where each cell's begin."""
-        from dtopics.reduction import _cell_kernels as kernels
 
-        centres, halves = self._centres, self.cells.centre_halves
-        sizes = np.diff(self.cells.offsets)
-        chosen = np.empty((min(CHOICE, len(codes)), len(centres) + 1), dtype=np.int16)
-        products = np.empty((len(chosen), len(centres)), dtype=np.float32)
-        counts = np.empty(len(codes), dtype=np.int32)
-        cells = []
-        for start in range(0, len(codes), CHOICE):
-            of_part = counts[start : start + CHOICE]
-            tile = products[: len(of_part)]
-            np.matmul(codes[start : start + CHOICE], centres.T, out=tile)
-            kernels.choose_cells(tile, halves, sizes, n_look, chosen, of_part)
-            cells.append(kernels.packed(chosen, of_part))
-        rows, starts = kernels.rows_by_cell(np.concatenate(cells), counts, len(centres))
-        return rows, starts
+def encoded(rows: NDArray[np.float32], cells: Cells) -> NDArray[np.float32]:
+    """Return the codes of rows, whole numbers, shape (n_rows, n_axes + 1)."""
+    from dtopics.reduction import _cell_kernels as kernels
+
+    rotated = kernels.rotate(rows, cells.unit, cells.centre, cells.rotation)
+    return np.asarray(kernels.encode(rotated, cells.middle, cells.scale))
+
+
+def cells_of(codes: NDArray[np.float32], cells: Cells) -> NDArray[np.int32]:
+    """Return the cell that each row of codes lies in."""
+    return _assigned(codes, cells.centres.astype(np.float32), cells.centre_halves)
+
+
+def cells_to_look_at(
+    codes: NDArray[np.float32], cells: Cells, sizes: NDArray[Any], n_look: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Choose the nearest cells of each row of codes, until they hold `n_look` rows.
+
+    Parameters
+    ----------
+    codes : ndarray of float32, shape (n_rows, n_axes + 1)
+    cells : Cells
+    sizes : ndarray of int, shape (n_cells,)
+        Rows in each cell.
+    n_look : int
+
+    Returns
+    -------
+    rows : ndarray of int32
+        The rows that look at each cell, one cell after the other.
+    starts : ndarray of int64, shape (n_cells + 1,)
+        Where each cell's begin.
+    """
+    from dtopics.reduction import _cell_kernels as kernels
+
+    centres, halves = cells.centres.astype(np.float32), cells.centre_halves
+    chosen = np.empty((min(CHOICE, len(codes)), len(centres) + 1), dtype=np.int16)
+    products = np.empty((len(chosen), len(centres)), dtype=np.float32)
+    counts = np.empty(len(codes), dtype=np.int32)
+    found = []
+    for start in range(0, len(codes), CHOICE):
+        of_part = counts[start : start + CHOICE]
+        tile = products[: len(of_part)]
+        np.matmul(codes[start : start + CHOICE], centres.T, out=tile)
+        kernels.choose_cells(tile, halves, sizes, n_look, chosen, of_part)
+        found.append(kernels.packed(chosen, of_part))
+    return kernels.rows_by_cell(np.concatenate(found), counts, len(centres))  # type: ignore[no-any-return]
 
 
 def fit_cells(
@@ -253,10 +274,15 @@ def fit_cells(
     Cells or None
         ``None`` if candidates in the principal axes miss more than `RECALL` allows.
     """
+    return _calibrated(divide(X, metric), X, metric, probes, distances)
+
+
+def divide(X: NDArray[np.float32], metric: str, n_axes: int = AXES) -> Cells:
+    """Divide a sample into cells by its principal axes; all of them are looked at."""
     from dtopics.reduction import _cell_kernels as kernels
 
     unit = 0.0 if metric == "cosine" else _unit(X)
-    centre, rotation = _principal_axes(X, unit)
+    centre, rotation = _principal_axes(X, unit, n_axes)
     rotated = kernels.rotate(X, unit, centre, rotation)
     middle = float(rotated[:, -1].mean(dtype=np.float64))
     cut = float(np.quantile(np.abs(_spread(rotated[:, :-1], AXES_ROWS)), CUT_QUANTILE))
@@ -264,11 +290,11 @@ def fit_cells(
     codes = kernels.encode(rotated, middle, scale)
     with one_blas_thread():
         centres = _centres(codes)
-        spreads = _spreads(codes, _assigned(codes, centres, _halves(centres)), centres)
-        centre_halves = _halves(centres, spreads)
+        spreads = _spreads(codes, _assigned(codes, centres, halves_of(centres)), centres)
+        centre_halves = halves_of(centres, spreads)
         cells = _assigned(codes, centres, centre_halves)
     order = np.argsort(cells, kind="stable").astype(np.int32)
-    found = Cells(
+    return Cells(
         unit=unit,
         centre=centre,
         rotation=rotation,
@@ -283,7 +309,6 @@ def fit_cells(
         n_candidates=max(CANDIDATES),
         recall=1.0,
     )
-    return _calibrated(found, X, metric, probes, distances)
 
 
 def _calibrated(
@@ -314,7 +339,7 @@ def _calibrated(
 
 
 def _principal_axes(
-    X: NDArray[np.float32], unit: float
+    X: NDArray[np.float32], unit: float, n_axes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the mean of a sample and its principal axes, the widest first."""
     from threadpoolctl import threadpool_limits
@@ -329,7 +354,7 @@ def _principal_axes(
     rows -= centre
     with threadpool_limits(1):
         _, axes = np.linalg.eigh(rows.T @ rows)
-    widest = axes[:, ::-1][:, :AXES]
+    widest = axes[:, ::-1][:, :n_axes]
     return centre.astype(np.float32), np.ascontiguousarray(widest, dtype=np.float32)
 
 
@@ -341,9 +366,9 @@ def _centres(codes: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = _spread(codes, TRAINING_ROWS * n_cells)
     centres = _spread(rows, n_cells).copy()
     for _ in range(ROUNDS):
-        kernels.cell_means(rows, _assigned(rows, centres, _halves(centres)), centres)
+        kernels.cell_means(rows, _assigned(rows, centres, halves_of(centres)), centres)
     regions = _spread(centres, REGIONS)
-    return centres[np.argsort(_assigned(centres, regions, _halves(regions)), kind="stable")]
+    return centres[np.argsort(_assigned(centres, regions, halves_of(regions)), kind="stable")]
 
 
 def _assigned(
@@ -359,7 +384,7 @@ def _assigned(
     return nearest
 
 
-def _halves(codes: NDArray[np.float32], spreads: Any = 0.0) -> NDArray[np.float32]:
+def halves_of(codes: NDArray[Any], spreads: Any = 0.0) -> NDArray[np.float32]:
     """Return half of the codes' squared lengths, and of what counts of a spread, rounded."""
     squared = np.einsum("ij,ij->i", codes, codes, dtype=np.float64) + SPREAD * spreads
     return np.asarray(np.rint(squared / 2), dtype=np.float32)

@@ -76,7 +76,8 @@ class UMAPModel:
         return CellNeighbors(self.sample, self.metric, self.cells)
 
     @cached_property
-    def _curve(self) -> NDArray[np.float32]:
+    def forces(self) -> NDArray[np.float32]:
+        """What pulls and pushes at a distance, as `force_curve` has it."""
         from dtopics.reduction._placing_kernels import force_curve
 
         return force_curve(self.a, self.b, self.repulsion_strength)
@@ -84,7 +85,7 @@ class UMAPModel:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out of a pickle what is cheap to make again."""
         return {
-            name: value for name, value in self.__dict__.items() if name not in {"_index", "_curve"}
+            name: value for name, value in self.__dict__.items() if name not in {"_index", "forces"}
         }
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
@@ -132,7 +133,7 @@ class UMAPModel:
             np.inf if far is None else far,
             self.n_epochs,
             self.learning_rate,
-            self._curve,
+            self.forces,
             self.negative_sample_rate,
         )
         return places, distances[:, 0].astype(np.float32)

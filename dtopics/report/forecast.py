@@ -20,6 +20,8 @@ from dtopics.representation.vocabulary import many_terms
 EMBEDDING_BYTES = 768
 PLACE_BYTES = 24
 LABEL_BYTES = 8
+#: Refining: codes, edges to and from a document, places of the last two epochs and the last ones.
+REFINING_BYTES = 750
 #: Measured on English text: token ids and vocabulary, compressed, for a byte of text.
 TOKEN_SHARE = 0.35
 #: Text that a byte of a compressed file makes.
@@ -80,8 +82,10 @@ def forecast(estimate: Any, params: Mapping[str, Any], texts: Sequence[str] = ()
     text = estimate.bytes * (COMPRESSION if estimate.compressed else 1)
     counted = forecast_counting(texts, counting, n, rows) if len(texts) > 1 else None
     storage = n * (EMBEDDING_BYTES + PLACE_BYTES + LABEL_BYTES)
-    need = Need.of(n, rows, params.get("sample_size", 100_000), text)
-    block = need.block
+    refines = bool(params.get("refine")) and n > params.get("sample_size", 100_000)
+    need = Need.of(n, rows, params.get("sample_size", 100_000), text, refines=refines)
+    block = max(need.block, need.refining)
+    storage += n * REFINING_BYTES if refines else 0
     if counted is None:
         storage += int(text * TOKEN_SHARE)
     else:

@@ -13,6 +13,9 @@ WORKER_BYTES = 700 * MIB
 SAMPLE_BYTES = 14_000
 #: The tree of HDBSCAN's edges, for a document, on one worker.
 TREE_BYTES = 60
+#: Refining: a span's codes and heaps, and the places of all documents before and after an epoch.
+SPAN_BYTES = 400 * MIB
+PLACES_BYTES = 48
 #: A row of a block: its vectors in the forms that a step holds, and its text in as many.
 VECTOR_BYTES = 6 * 768
 TEXT_COPIES = 8
@@ -32,6 +35,8 @@ class Need:
         Of a row of a block.
     clusters : bool
         Whether a tree of all documents is made.
+    refines : bool
+        Whether all documents are moved after they were placed.
     """
 
     n_documents: int
@@ -39,6 +44,7 @@ class Need:
     sample_size: int
     row_bytes: int
     clusters: bool = True
+    refines: bool = False
 
     @classmethod
     def of(
@@ -49,11 +55,12 @@ class Need:
         text_bytes: int,
         *,
         clusters: bool = True,
+        refines: bool = False,
     ) -> Need:
         """Return the need of documents with so many bytes of text in all."""
         row_bytes = VECTOR_BYTES + TEXT_COPIES * (text_bytes // max(n_documents, 1))
         sample = min(sample_size, n_documents)
-        return cls(n_documents, block_rows, sample, row_bytes, clusters)
+        return cls(n_documents, block_rows, sample, row_bytes, clusters, refines)
 
     @property
     def block(self) -> int:
@@ -64,6 +71,12 @@ class Need:
     def sample(self) -> int:
         """Of the worker that fits UMAP."""
         return WORKER_BYTES + self.sample_size * SAMPLE_BYTES
+
+    @property
+    def refining(self) -> int:
+        """Of every worker, for a span of documents that are moved."""
+        held = SPAN_BYTES + self.n_documents * PLACES_BYTES if self.refines else 0
+        return WORKER_BYTES + held
 
     @property
     def tree(self) -> int:
@@ -92,12 +105,15 @@ class Need:
         for needed, what, fits, setting in (
             (self.block, f"a block of {self.block_rows:,} documents", self.row_bytes, "block_size"),
             (self.sample, f"UMAP on {self.sample_size:,} documents", SAMPLE_BYTES, "sample_size"),
+            (self.refining, f"refining {self.n_documents:,} documents", 0, "refine=0"),
             (self.tree, f"the tree of {self.n_documents:,} documents", 0, ""),
         ):
             if needed <= limit:
                 continue
             most = _rounded(room // fits) if fits and room > 0 else 0
-            instead = f"{setting}={most:_}, or " if most >= 100 else ""
+            instead = f"{setting}, or " if setting and not fits else ""
+            if most >= 100:
+                instead = f"{setting}={most:_}, or "
             message = (
                 f"{what} takes about {needed / MIB:,.0f} MiB of a worker, and the smallest has "
                 f"{limit / MIB:,.0f}: give {instead}workers of {_gib(needed)} GiB"

@@ -146,6 +146,10 @@ class Stage:
         """Remove a block's receipt: its step is to be done again."""
         self._receipt(block).remove()
 
+    def discard(self, segment: str) -> None:
+        """Remove a segment's arrays; its receipts stay, and say that its blocks were done."""
+        (self.location / "data.zarr" / segment).remove()
+
     def record_failures(self, failures: Mapping[str, str]) -> None:
         """Write what blocks died of, by their names, for a person who asks for the status."""
         for name, reason in failures.items():

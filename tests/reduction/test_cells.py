@@ -9,7 +9,7 @@ from dtopics.reduction import UMAP, ExactNeighbors, load_model
 from dtopics.reduction import _cell_kernels as kernels
 from dtopics.reduction import cells as module
 from dtopics.reduction import umap as umap_module
-from dtopics.reduction.cells import CellNeighbors, Cells, fit_cells
+from dtopics.reduction.cells import CellNeighbors, Cells, cells_to_look_at, encoded, fit_cells
 
 from .contract import clustered, same_bits
 
@@ -106,7 +106,7 @@ def test_threads_change_nothing(data, metric):
 def test_products_of_codes_are_exact(data):
     index, _, Q = data
     cells = index.cells
-    codes = index._encoded(Q)
+    codes = encoded(Q, index.cells)
     exact = codes.astype(np.int64) @ cells.codes.T.astype(np.int64)
     np.testing.assert_array_equal(codes @ cells.codes.T.astype(np.float32), exact)
     largest_half = (module.AXES + 1) * kernels.LARGEST_CODE**2 * (1 + 4 * module.SPREAD) / 2
@@ -117,7 +117,7 @@ def test_looking_at_all_of_it_finds_the_best_candidates(data):
     index, X, Q = data
     cells = Cells(**{**vars(index.cells), "n_look": len(X)})
     everywhere = CellNeighbors(X, index.metric, cells)
-    codes = everywhere._encoded(Q[:40])
+    codes = encoded(Q[:40], cells)
     keys = codes.astype(np.int64) @ cells.codes.T.astype(np.int64) - everywhere._code_halves.astype(
         np.int64
     )
@@ -130,11 +130,11 @@ def test_looking_at_all_of_it_finds_the_best_candidates(data):
 def test_cells_are_chosen_until_they_hold_enough_rows(data):
     index, _, Q = data
     cells = index.cells
-    codes = index._encoded(Q)
+    codes = encoded(Q, index.cells)
     sizes = np.diff(cells.offsets)
     keys = codes @ cells.centres.T.astype(np.float32) - cells.centre_halves
     for n_look in (1, 100, 1_000, len(cells.codes)):
-        rows, starts = index._looking(codes, n_look)
+        rows, starts = cells_to_look_at(codes, index.cells, np.diff(index.cells.offsets), n_look)
         held = np.zeros(len(Q), dtype=int)
         least = np.full(len(Q), np.inf)
         for cell in range(len(sizes)):

@@ -1,0 +1,150 @@
+"""Array kernels of UMAP's layout, an epoch at a time: every row moves, all others as they were.
+
+umap-learn moves both ends of an edge at once, so that its result depends on the order of the
+edges, and on the race of its threads. Here a row is moved by its own edges only, against where all
+others stood when the epoch began: the result is the same for any division of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from dtopics._jit import jit
+from dtopics.reduction._cell_kernels import LAST, NOTHING, _replace_least
+from dtopics.reduction._placing_kernels import (
+    _GOLDEN,
+    _S32,
+    _STEP,
+    _clipped,
+    _factor,
+    _mix,
+    _squared,
+    fill_strengths,
+)
+
+Floats = NDArray[Any]
+
+
+@jit(parallel=True)
+def draw_rows(n_rows: int, n_drawn: int, seed: int, epoch: int) -> Any:
+    """Return rows drawn with equal chances, int64; the same for the same seed and epoch."""
+    start = _mix(np.uint64(seed) + _mix(np.uint64(epoch) + _GOLDEN))
+    drawn = np.empty(n_drawn, dtype=np.int64)
+    for i in prange(n_drawn):
+        bits = _mix(start + np.uint64(i) * _GOLDEN) >> _S32
+        drawn[i] = np.int64((bits * np.uint64(n_rows)) >> _S32)
+    return drawn
+
+
+@jit(parallel=True)
+def move_rows(
+    places: Floats,
+    first: int,
+    n_moved: int,
+    offsets: Floats,
+    tails: Floats,
+    weights: Floats,
+    drawn: Floats,
+    seed: int,
+    epoch: int,
+    n_epochs: int,
+    rate: float,
+    curve: Floats,
+    negatives: int,
+) -> Any:
+    """Return the rows ``first : first + n_moved`` of `places` after an epoch.
+
+    Row ``first + i`` has the edges ``offsets[i] : offsets[i + 1]``, to the rows `tails` of
+    `places`, ascending. An edge of weight w pulls in a part w of the epochs, as in umap-learn, and
+    when it pulls, `negatives` of the `drawn` places push, all at once.
+    """
+    width = places.shape[1]
+    moved = places[first : first + n_moved].copy()
+    alpha = np.float32(rate * (1.0 - epoch / n_epochs))
+    salt, n_drawn = _mix(np.uint64(seed) + _GOLDEN), np.uint64(drawn.shape[0])
+    for i in prange(n_moved):
+        place, push = moved[i], np.empty(width, dtype=np.float32)
+        state = _mix(salt + _mix((np.uint64(first + i) << _S32) + np.uint64(epoch)))
+        for j in range(offsets[i], offsets[i + 1]):
+            weight = np.float64(weights[j])
+            if np.floor((epoch + 1) * weight) <= np.floor(epoch * weight):
+                continue
+            near = places[tails[j]]
+            squared = _squared(place, near)
+            if squared > 0.0:
+                factor = _factor(curve, squared, 0)
+                for c in range(width):
+                    place[c] += _clipped(factor * (place[c] - near[c])) * alpha
+            push[:] = 0.0
+            for _ in range(negatives):
+                state = state * _STEP + _GOLDEN
+                other = drawn[np.int64(((state >> _S32) * n_drawn) >> _S32)]
+                squared = _squared(place, other)
+                if squared > 0.0:
+                    factor = _factor(curve, squared, 2)
+                    for c in range(width):
+                        push[c] += _clipped(factor * (place[c] - other[c]))
+            for c in range(width):
+                place[c] += push[c] * alpha
+    return moved
+
+
+@jit(parallel=True)
+def take_nearest(
+    products: Floats, rows: Floats, ids: Floats, halves: Floats, heaps: Floats, least: Floats
+) -> None:
+    """Go on with the nearest of `rows` through some candidates, whose ids are given.
+
+    A heap's entries hold the key above 32 bits and, below, LAST less the id, so that the lower id
+    comes first among equals; `least` holds the key of each heap's first entry.
+    """
+    for g in prange(rows.size):
+        i, row = rows[g], products[g]
+        heap, bar = heaps[i], least[i]
+        for j in range(row.size):
+            key = row[j] - halves[j]
+            if key < bar:
+                continue
+            entry = (np.int64(key) << 32) + (LAST - np.int64(ids[j]))
+            if entry > heap[0]:
+                _replace_least(heap, entry)
+                bar = np.float32(heap[0] >> 32)
+        least[i] = bar
+
+
+@jit(parallel=True)
+def in_order(heaps: Floats, ids: Floats, squares: Floats, nearest: Floats, apart: Floats) -> None:
+    """Fill each row's nearest, itself first, and how far apart they are, squared, ascending.
+
+    `squares` are the rows' squared lengths; rows that were not found are −1, infinitely far.
+    """
+    for i in prange(heaps.shape[0]):
+        heap = np.sort(heaps[i])[::-1]
+        nearest[i, 0], apart[i, 0], n = ids[i], 0.0, 1
+        for entry in heap:
+            if entry == NOTHING or n == nearest.shape[1]:
+                break
+            other = LAST - (entry & LAST)
+            if other != ids[i]:
+                nearest[i, n] = other
+                apart[i, n] = max(0.0, squares[i] - 2.0 * np.float64(entry >> 32))
+                n += 1
+        nearest[i, n:], apart[i, n:] = -1, np.inf
+
+
+@jit(parallel=True)
+def strengths_of_all(
+    distances: Floats, connectivity: float, mean_distance: float, disconnection: float
+) -> Any:
+    """Return UMAP's membership strengths of all rows, float32, whose first is the row itself: 0."""
+    strengths = np.empty(distances.shape, dtype=np.float32)
+    for i in prange(distances.shape[0]):
+        own = np.empty(distances.shape[1])
+        fill_strengths(distances[i], connectivity, mean_distance, disconnection, own)
+        strengths[i] = own.astype(np.float32)
+        strengths[i, 0] = 0.0
+    return strengths
