@@ -5,7 +5,8 @@
 workers), ``--size=100`` (the least size of a topic). Each method runs in a process of its own, with
 the same static embeddings given (256 features), UMAP (15 neighbours, 5 components), HDBSCAN and
 ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded, which is its fast way, and
-dtopics seeded. ``dtopics, from text`` embeds too. A line of JSON for each goes to
+dtopics seeded. ``dtopics, refined`` moves all documents after they were placed (``refine=True``);
+``dtopics, from text`` embeds too. A line of JSON for each goes to
 ``benchmarks/out/scale.jsonl``.
 """
 
@@ -23,7 +24,7 @@ import numpy as np
 from benchmarks.corpora import FOLDER, OUT
 from benchmarks.quality import CoOccurrence, scored
 
-METHODS = ("BERTopic", "dtopics", "dtopics, from text")
+METHODS = ("dtopics", "dtopics, refined", "dtopics, from text", "BERTopic")
 MIB = 2**20
 
 
@@ -173,6 +174,8 @@ def dtopics(task, folder):
     given, settings = str(folder / "embeddings.npy"), {}
     if task["method"].endswith("from text"):
         given, settings = None, {"embedding_model": "static"}
+    if task["method"].endswith("refined"):
+        settings = {"refine": True}
     with (
         tempfile.TemporaryDirectory(dir=folder) as run,
         local_cluster(LocalSettings(workers=2, memory_limit=task["memory"])) as client,

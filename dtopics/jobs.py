@@ -34,7 +34,7 @@ from dtopics.execution.cluster import LocalSettings, connect, current_client, ex
 from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transform
 from dtopics.reduction import UMAP, as_reducer
 from dtopics.reduction.device_neighbors import placing_device
-from dtopics.reduction.refining import EPOCHS
+from dtopics.reduction.layout import EPOCHS
 from dtopics.report.memory import Need
 from dtopics.representation.ctfidf import as_ctfidf
 from dtopics.representation.vectorizer import as_counting

@@ -54,17 +54,19 @@ def move_rows(
     n_epochs: int,
     rate: float,
     curve: Floats,
-    negatives: int,
+    negatives: float,
 ) -> Any:
     """Return the rows ``first : first + n_moved`` of `places` after an epoch.
 
     Row ``first + i`` has the edges ``offsets[i] : offsets[i + 1]``, to the rows `tails` of
     `places`, ascending. An edge of weight w pulls in a part w of the epochs, as in umap-learn, and
-    when it pulls, `negatives` of the `drawn` places push, all at once.
+    when it pulls, `negatives` of the `drawn` places push, all at once; of 2.5, two in even epochs
+    and three in odd ones.
     """
     width = places.shape[1]
     moved = places[first : first + n_moved].copy()
     alpha = np.float32(rate * (1.0 - epoch / n_epochs))
+    n_pushes = int(np.floor((epoch + 1) * negatives) - np.floor(epoch * negatives))
     salt, n_drawn = _mix(np.uint64(seed) + _GOLDEN), np.uint64(drawn.shape[0])
     for i in prange(n_moved):
         place, push = moved[i], np.empty(width, dtype=np.float32)
@@ -80,7 +82,7 @@ def move_rows(
                 for c in range(width):
                     place[c] += _clipped(factor * (place[c] - near[c])) * alpha
             push[:] = 0.0
-            for _ in range(negatives):
+            for _ in range(n_pushes):
                 state = state * _STEP + _GOLDEN
                 other = drawn[np.int64(((state >> _S32) * n_drawn) >> _S32)]
                 squared = _squared(place, other)

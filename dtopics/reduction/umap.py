@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from dtopics.errors import SettingError
 from dtopics.reduction._rows import checked_sample
-from dtopics.reduction.cells import Cells, fit_cells
+from dtopics.reduction.cells import CellNeighbors, Cells, fit_cells
+from dtopics.reduction.layout import EPOCHS, lay_out
 from dtopics.reduction.neighbors import ExactNeighbors, check_metric
 from dtopics.reduction.umap_model import UMAPModel
 
@@ -31,7 +32,8 @@ PLACING_EPOCHS = 30
 #: Below so many rows umap-learn itself compares all pairs. From there up to EXACT_ROWS the fit is
 #: given exact neighbours: they cost a matrix product of the sample with itself, on all threads,
 #: where umap-learn's search is on one if there is a seed, and compiles for half a minute in each
-#: new process.
+#: new process. Beyond, neighbours are found by cells, and the layout is our own: umap-learn's is on
+#: one thread if there is a seed (`benchmarks/fitting.py`).
 PAIRWISE_ROWS = 4_096
 EXACT_ROWS = 50_000
 #: From so many rows, neighbours of other rows are looked for by cells.
@@ -129,6 +131,7 @@ class UMAP:
         return {
             "kind": UMAPModel.kind,
             "placing": 2,
+            "layout": 1,
             "exact_rows": EXACT_ROWS,
             "cells_from": CELLS_FROM,
             "n_neighbors": self.n_neighbors,
@@ -167,12 +170,12 @@ class UMAP:
         sample = np.array(X) if np.asarray(X).dtype == np.float16 else rows.copy()
         n_neighbors = max(1, min(self.n_neighbors, len(rows) - 1))
         others = self.parameters
+        by_cells = self.device != "cuda" and len(rows) >= CELLS_FROM
+        mean_distance, spacing, cells = _look_around(rows, self.metric, n_neighbors, by_cells)
         places = np.zeros((len(rows), self.n_components), dtype=np.float32)
         a, b = others.get("a"), others.get("b")
         if len(rows) >= MIN_ROWS:
-            places, a, b = self._layout(rows, y, n_neighbors)
-        by_cells = self.device != "cuda" and len(rows) >= CELLS_FROM
-        mean_distance, spacing, cells = _look_around(rows, self.metric, n_neighbors, by_cells)
+            places, a, b = self._layout(rows, y, n_neighbors, cells)
         n_epochs, disconnection = others.get("n_epochs"), others.get("disconnection_distance")
         if disconnection is None and self.metric == "cosine":
             disconnection = 2.0
@@ -197,20 +200,63 @@ class UMAP:
         )
 
     def _layout(
-        self, rows: NDArray[np.float32], y: NDArray[np.int64] | None, n_neighbors: int
+        self,
+        rows: NDArray[np.float32],
+        y: NDArray[np.int64] | None,
+        n_neighbors: int,
+        cells: Cells | None,
     ) -> tuple[NDArray[np.float32], float, float]:
-        """Return umap-learn's embedding and the a and b of its curve."""
-        import numba
-        from threadpoolctl import threadpool_limits
-
+        """Return the sample's places, and the a and b of UMAP's curve."""
         settings = dict(self.parameters)
         if self.random_state is not None:
             settings["n_jobs"] = 1  # what a seed makes of any other value, with a warning
         if len(rows) <= self.n_components + 1:  # too few for the eigenvectors of a spectral start
             settings["init"] = "random"
+        index: ExactNeighbors | CellNeighbors | None = None
         if PAIRWISE_ROWS <= len(rows) <= EXACT_ROWS:
-            found, distances = ExactNeighbors(rows, self.metric).query(rows, n_neighbors)
+            index = ExactNeighbors(rows, self.metric)
+        elif len(rows) > EXACT_ROWS and cells is not None:
+            index = CellNeighbors(rows, self.metric, cells)
+            settings["n_epochs"] = 0
+        if index is not None:
+            found, distances = index.query(rows, n_neighbors)
             settings["precomputed_knn"] = (found, distances.astype(np.float32), None)
+        estimator = self._fit_umap_learn(rows, y, n_neighbors, settings)
+        places = np.nan_to_num(np.asarray(estimator.embedding_, dtype=np.float32))
+        a, b = float(estimator._a), float(estimator._b)  # noqa: SLF001 (nowhere else)
+        if settings.get("n_epochs") == 0 and self.parameters.get("n_epochs") != 0:
+            places = self._move(estimator.graph_, places, a, b)
+        return places, a, b
+
+    def _move(
+        self, graph: Any, places: NDArray[np.float32], a: float, b: float
+    ) -> NDArray[np.float32]:
+        """Return umap-learn's start after our layout."""
+        from dtopics.reduction._placing_kernels import force_curve
+
+        others = self.parameters
+        seed = np.random.SeedSequence().entropy if self.random_state is None else self.random_state
+        return lay_out(
+            graph.tocsr(),
+            places,
+            force_curve(a, b, float(others.get("repulsion_strength", 1.0))),
+            n_epochs=int(others.get("n_epochs") or EPOCHS),
+            rate=float(others.get("learning_rate", 1.0)),
+            # umap-learn's edges pull at both of their ends, so twice for each time that they push
+            negatives=float(others.get("negative_sample_rate", 5)) / 2.0,
+            seed=int(seed) % 2**32,  # type: ignore[arg-type]
+        )
+
+    def _fit_umap_learn(
+        self,
+        rows: NDArray[np.float32],
+        y: NDArray[np.int64] | None,
+        n_neighbors: int,
+        settings: Mapping[str, Any],
+    ) -> Any:
+        import numba
+        from threadpoolctl import threadpool_limits
+
         estimator = _umap_learn()(
             n_neighbors=n_neighbors,
             n_components=self.n_components,
@@ -224,14 +270,12 @@ class UMAP:
             with threadpool_limits(1), warnings.catch_warnings():
                 # it misses a search index, which its own transform would need; ours does not
                 warnings.filterwarnings("ignore", r"precomputed_knn\[2\]", UserWarning)
-                estimator.fit(rows, y=y)
+                return estimator.fit(rows, y=y)
         except ValueError as error:
             message = f"umap-learn could not be fit with these parameters: {error}"
             raise SettingError(message) from error
         finally:
             numba.set_num_threads(n_threads)
-        places = np.nan_to_num(np.asarray(estimator.embedding_, dtype=np.float32))
-        return places, float(estimator._a), float(estimator._b)  # noqa: SLF001 (nowhere else)
 
 
 def from_umap_learn(estimator: Any) -> UMAP:

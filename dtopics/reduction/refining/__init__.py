@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from dtopics.data import Block
 from dtopics.execution import Executor
+from dtopics.reduction.layout import DRAWN
 from dtopics.reduction.refining.graph import LOOK_ROWS
 from dtopics.reduction.refining.steps import (
     AXES,
-    DRAWN,
     CodeSpan,
     DivideSample,
     FindNeighbours,
@@ -37,8 +37,6 @@ SPAN_ROWS = 2**17
 MIN_SPANS = 4
 #: The part of umap-learn's learning rate that the first epoch has.
 RATE = 0.5
-#: umap-learn's epochs for more than 10,000 rows.
-EPOCHS = 200
 
 
 def refine(

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from dtopics.data import Block, Result
 from dtopics.execution.cache import SizedCache, cached
 from dtopics.reduction.cells import Cells, cells_of, divide, encoded
+from dtopics.reduction.layout import DRAWN
 from dtopics.reduction.refining.graph import Affinity, Coded, Edges, Graph, nearest_rows, strengths
 from dtopics.reduction.steps import reducer_model
 from dtopics.reduction.umap_model import UMAPModel
@@ -35,9 +36,6 @@ from dtopics.store import Stage, rows_by_block
 #: Axes that documents are compared in. Among 100,000 static embeddings of 256 features, these find
 #: 0.87 of the exact neighbours, and 127, which placing makes do with, find 0.65: AMI .106 and .095.
 AXES = 255
-#: Places that push: so many are drawn for an epoch. As few stay in a core's cache, and did as well
-#: as all of them.
-DRAWN = 16_384
 #: Bytes of graphs that a worker keeps between epochs.
 GRAPH_BYTES = 256 * 2**20
 
@@ -239,7 +237,7 @@ class MoveSpan:
         moved = kernels.move_rows(
             places, self.spans.first[block.index], self.spans.size(block.index),
             graph.offsets, graph.tails, graph.weights, drawn, self.seed, epoch, self.n_epochs,
-            self.rate, model.forces, round(model.negative_sample_rate),
+            self.rate, model.forces, model.negative_sample_rate,
         )  # fmt: skip
         return {"places": moved}
 
