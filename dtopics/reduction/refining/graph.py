@@ -82,6 +82,8 @@ def nearest_rows(
     from dtopics.reduction import _cell_kernels, _layout_kernels
 
     n = len(mine.codes)
+    if not n:
+        return np.empty((0, n_neighbors), np.int32), np.empty((0, n_neighbors))
     queries = mine.codes.astype(np.float32)
     heaps = np.full((n, n_neighbors), _cell_kernels.NOTHING, dtype=np.int64)
     least = np.full(n, -np.inf, dtype=np.float32)
