@@ -1,17 +1,19 @@
 """The whole run beside BERTopic: wall time and peak memory of all processes together, and quality.
 
 ``python -m benchmarks scale 100000 300000`` (or ``make bench-scale``): sizes; further options:
-``--corpus=reddit_titles``, ``--methods="BERTopic;dtopics"``, ``--memory=2GiB`` (of each of two
-workers), ``--size=100`` (the least size of a topic). Each method runs in a process of its own, with
-the same static embeddings given (256 features), UMAP (15 neighbours, 5 components), HDBSCAN and
-``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded, which is its fast way, and
-dtopics seeded. ``dtopics, refined`` moves all documents after they were placed (``refine=True``);
-``dtopics, from text`` embeds too. A line of JSON for each goes to
+``--corpus=reddit_titles``, ``--methods="BERTopic;dtopics"``, ``--workers=2``, ``--memory=2GiB``
+(of each), ``--size=100`` (the least size of a topic). Each method runs in a process of its own,
+with the same static embeddings given (256 features), UMAP (15 neighbours, 5 components), HDBSCAN
+and ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded, which is its fast way,
+and dtopics seeded. ``dtopics, refined`` moves all documents after they were placed
+(``refine=True``); ``dtopics, from text`` embeds too. A line of JSON for each goes to
 ``benchmarks/out/scale.jsonl``.
 """
 
 import contextlib
 import json
+import logging
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,9 +44,9 @@ def main(options):
             for method in methods:
                 task = {
                     "method": method, "folder": folder, "size": int(given.get("size", 100)),
-                    "memory": given.get("memory", "2GiB"),
+                    "memory": given.get("memory", "2GiB"), "workers": int(given.get("workers", 2)),
                 }  # fmt: skip
-                row = {"n": n, **measured(task, corpus)}
+                row = {"n": n, "workers": task["workers"], **measured(task, corpus)}
                 with (OUT / "scale.jsonl").open("a") as lines:
                     lines.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
@@ -178,15 +180,37 @@ def dtopics(task, folder):
         settings = {"refine": True}
     with (
         tempfile.TemporaryDirectory(dir=folder) as run,
-        local_cluster(LocalSettings(workers=2, memory_limit=task["memory"])) as client,
+        local_cluster(
+            LocalSettings(workers=task["workers"], memory_limit=task["memory"])
+        ) as client,
+        StageSeconds() as stages,
     ):
         model = TopicModel(
-            min_topic_size=task["size"], vectorizer_model=vectorizer(), run=run, **settings
-        )
+            min_topic_size=task["size"], vectorizer_model=vectorizer(), run=run, verbose=True,
+            **settings,
+        )  # fmt: skip
         corpus = Corpus(str(folder / "documents.parquet"), text_column="text")
         labels, _ = model.fit_transform(corpus, given, client=client)
         words = [[w for w, _ in model.get_topic(t)] for t in model.topic_sizes_ if t >= 0]
-        return np.asarray(labels), words, {"stages": seconds_of(Path(run))}
+        more = {"walls": stages.found, "stages": seconds_of(Path(run))}
+        return np.asarray(labels), words, more
+
+
+class StageSeconds(logging.Handler):
+    """Collects what the log says of the seconds that each stage took."""
+
+    def __enter__(self):
+        self.found = {}
+        logging.getLogger("dtopics").addHandler(self)
+        return self
+
+    def __exit__(self, *_):
+        logging.getLogger("dtopics").removeHandler(self)
+
+    def emit(self, record):
+        said = re.fullmatch(r"(.+): done in ([\d.]+) s", record.getMessage())
+        if said:
+            self.found[said[1]] = float(said[2])
 
 
 def seconds_of(run):

@@ -6,7 +6,7 @@ products are exact whole numbers; so a row's neighbours are the same in any divi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,9 @@ from dtopics.reduction.cells import Cells, cells_to_look_at, halves_of
 
 #: Rows of the corpus that a row is compared with, those of the cells nearest to it.
 LOOK_ROWS = 16_384
+#: Bytes of other spans' codes that are held at once: a row's own codes are brought together with
+#: those of a cell once for each.
+TOGETHER = 2**26
 #: Rows whose cells are chosen together.
 TILE = 16_384
 
@@ -93,21 +96,35 @@ def nearest_rows(
             for start in range(0, n, TILE)
         ]
         rows, starts = _merged(looking, len(sizes))
-        for other in others:
-            halves = halves_of(other.codes)
-            counts = np.diff(starts) * np.diff(other.offsets)
-            for cell in np.flatnonzero(counts):
+        for some in _together(others):
+            halves = [halves_of(other.codes) for other in some]
+            counts = np.sum([np.diff(other.offsets) for other in some], axis=0)
+            for cell in np.flatnonzero(np.diff(starts) * counts):
                 who = rows[starts[cell] : starts[cell + 1]]
-                part = slice(int(other.offsets[cell]), int(other.offsets[cell + 1]))
-                products = queries[who] @ other.codes[part].astype(np.float32).T
-                _layout_kernels.take_nearest(
-                    products, who, other.ids[part], halves[part], heaps, least
-                )
+                parts = [slice(*other.offsets[cell : cell + 2].tolist()) for other in some]
+                listed = list(zip(some, halves, parts, strict=True))
+                codes = np.concatenate([other.codes[part] for other, _, part in listed])
+                products = queries[who] @ codes.astype(np.float32).T
+                ids = np.concatenate([other.ids[part] for other, _, part in listed])
+                half = np.concatenate([half[part] for _, half, part in listed])
+                _layout_kernels.take_nearest(products, who, ids, half, heaps, least)
     nearest = np.empty((n, n_neighbors), dtype=np.int32)
     apart = np.empty((n, n_neighbors))
     squares = np.einsum("ij,ij->i", queries, queries, dtype=np.float64)
     _layout_kernels.in_order(heaps, mine.ids, squares, nearest, apart)
     return nearest, apart
+
+
+def _together(spans: Iterable[Coded]) -> Iterator[list[Coded]]:
+    """Return spans some at a time, as many as TOGETHER bytes hold."""
+    some: list[Coded] = []
+    for span in spans:
+        some.append(span)
+        if sum(one.codes.nbytes for one in some) >= TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _merged(
