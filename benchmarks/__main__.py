@@ -12,10 +12,11 @@ NAMES = (
     "counting",
     "placing",
     "embedders",
+    "fitting",
     "quality",
 )
-#: Those that take hours, and run by name only.
-LONG = ("scale",)
+#: Those that run by name only: hours of whole runs, and what is read from them.
+LONG = ("scale", "costs")
 
 if __name__ == "__main__":
     chosen, options = [], []
