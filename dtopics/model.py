@@ -426,6 +426,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
                 min_topic_size=self.min_topic_size,
                 far_share=results.far_share(self._run),
                 gave_way=results.gave_way(self._run),
+                refinable=results.refinable(self._run),
             )  # fmt: skip
         return list(self._messages)
 

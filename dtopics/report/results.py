@@ -19,12 +19,23 @@ from dtopics.topics import Topics
 
 
 def far_share(run: Run) -> float:
-    """Return the share of documents further from the sample than its own from each other."""
-    if "reduced" not in run.state["stages"]:
+    """Return the share of documents further from the sample than its own from each other.
+
+    0 where they were moved since: then they stand among their own.
+    """
+    if "reduced" not in run.state["stages"] or run.has_fitted("refined"):
         return 0.0
     receipts = list(run.fitted("reduced").receipts())
     rows = sum(receipt.rows for receipt in receipts)
     return float(sum(receipt.notes.get("far", 0) for receipt in receipts)) / max(rows, 1)
+
+
+def refinable(run: Run) -> bool:
+    """Return whether documents outside a sample were placed by a UMAP and not moved since."""
+    if not run.has_fitted("reduced") or run.has_fitted("refined"):
+        return False
+    whole = run.fitted("sample").whole_json("about")["whole"]
+    return not whole and run.fitted("reducer").whole_json("model").get("kind") == "umap"
 
 
 def gave_way(run: Run) -> float:

@@ -14,7 +14,12 @@ SMALL_CORPUS = 500
 
 
 def diagnose(
-    topics: Topics, *, min_topic_size: int, far_share: float = 0.0, gave_way: float = 0.0
+    topics: Topics,
+    *,
+    min_topic_size: int,
+    far_share: float = 0.0,
+    gave_way: float = 0.0,
+    refinable: bool = False,
 ) -> list[str]:
     """Return a sentence for each thing that looks wrong, naming the setting that changes it.
 
@@ -27,6 +32,8 @@ def diagnose(
         Share of the documents that lie further from the sample than its own do from each other.
     gave_way : float
         Share of the documents of a cluster that was divided because it was too large.
+    refinable : bool
+        Whether documents outside a sample were placed by UMAP and not moved since.
     """
     n = topics.n_documents
     said = []
@@ -48,8 +55,9 @@ def diagnose(
             "random_state"
         )
     if topics.n_topics and topics.n_outliers > OUTLIER_SHARE * n:
+        refine = "set refine=True, " if refinable else ""
         said.append(
-            f"{topics.n_outliers / n:.0%} of the documents are outliers; lower HDBSCAN's "
+            f"{topics.n_outliers / n:.0%} of the documents are outliers; {refine}lower HDBSCAN's "
             "min_samples, raise UMAP's n_neighbors, or use a clusterer without outliers such as "
             "KMeans"
         )
@@ -61,6 +69,6 @@ def diagnose(
     if far_share > 0.1:
         said.append(
             f"{far_share:.0%} of the documents lie further from the sample than its own documents "
-            "from each other; raise sample_size"
+            f"from each other; {'set refine=True, or ' if refinable else ''}raise sample_size"
         )
     return said
