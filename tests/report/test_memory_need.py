@@ -12,12 +12,13 @@ from dtopics.store import Location
 GIB = 1024 * MIB
 
 
-def need(n=1_000_000, rows=16_384, sample=100_000, text=200_000_000):
-    return Need.of(n, rows, sample, text)
+def need(n=1_000_000, rows=16_384, sample=100_000, text=200_000_000, **more):
+    return Need.of(n, rows, sample, text, **more)
 
 
 def test_the_defaults_suit_workers_of_two_gib():
     need().check(2 * GIB)
+    need(refines=True).check(2 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -26,14 +27,18 @@ def test_the_defaults_suit_workers_of_two_gib():
         (need(rows=400_000), r"a block of 400,000 documents .*give block_size=220_000, or workers"),
         (need(sample=500_000), r"UMAP on 500,000 documents .*give sample_size=100_000, or workers"),
         (need(n=100_000_000), r"the tree of 100,000,000 documents .*: give workers of 6.5 GiB"),
+        (
+            need(n=30_000_000, clusters=False, refines=True),
+            r"refining .*: give refine=0, or workers",
+        ),
         (need(n=50, rows=50, text=50 * 10_000_000), r"a block of 50 documents .*: give workers of"),
     ],
-    ids=["block", "sample", "tree", "long documents"],
+    ids=["block", "sample", "tree", "refining", "long documents"],
 )
 def test_what_does_not_fit_is_refused(wanted, message):
     with pytest.raises(ClusterError, match=message):
         wanted.check(2 * GIB)
-    wanted.check(max(wanted.block, wanted.whole))
+    wanted.check(max(wanted.block, wanted.refining, wanted.whole))
 
 
 def test_the_proposed_setting_fits():
@@ -81,3 +86,17 @@ def test_workers_without_a_limit_are_not_refused(tmp_path):
     executor.require(seen.append)
     _ = executor.client
     assert seen == []
+
+
+def test_a_plan_counts_refinement_in():
+    from dtopics.corpus.base import CorpusEstimate
+    from dtopics.report.forecast import forecast
+
+    estimate = CorpusEstimate(
+        files=1, bytes=10**9, documents=5_000_000, exact=True, compressed=False
+    )
+    plain, refined = forecast(estimate, {}), forecast(estimate, {"refine": True})
+    assert refined.storage > plain.storage + 3 * 10**9
+    assert refined.block_memory > plain.block_memory
+    whole = {"refine": True, "sample_size": 5_000_000}
+    assert forecast(estimate, whole).storage == plain.storage
