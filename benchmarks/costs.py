@@ -46,13 +46,13 @@ def main(options):
     price, gpu_price = float(given.get("core-hour", 0.045)), float(given.get("gpu-hour", 1.0))
     rate = float(given.get("gpu-rate", 2_000))
     runs = read(OUT / "scale.jsonl")
-    for method in ("dtopics", "dtopics, refined"):
+    for method in ("dtopics, placed", "dtopics"):
         print(f"\n{method}: CPU microseconds a document")
         table(runs[method])
-    draw(runs["dtopics, refined"])
+    draw(runs["dtopics"])
     print("\nOn paper")
     for n, workers, gpus in CLUSTERS:
-        for method in ("dtopics", "dtopics, refined"):
+        for method in ("dtopics, placed", "dtopics"):
             on_paper(runs[method], n, workers, gpus, method, price, gpu_price, rate)
 
 
@@ -126,7 +126,7 @@ def on_paper(sizes, n, workers, gpus, method, price, gpu_price, rate):
     embedding = n / rate / gpus
     seconds = fixed + one + spread / (workers * CORES)
     money = seconds / 3600 * workers * CORES * price + embedding / 3600 * gpus * gpu_price
-    stored = n * (STORED + (REFINED if "refined" in method else 0))
+    stored = n * (STORED + (0 if "placed" in method else REFINED))
     parts = {
         "embedding": embedding,
         "all workers": spread / (workers * CORES),

@@ -18,7 +18,7 @@ from dtopics.execution.cluster import LocalSettings, local_cluster
 documents, vectors, run = sys.argv[1:4]
 with local_cluster(LocalSettings(workers=2)) as client:
     clusterer = HDBSCAN(500, min_samples=10)
-    model = TopicModel(hdbscan_model=clusterer, sample_size=5_000, run=run)
+    model = TopicModel(hdbscan_model=clusterer, sample_size=5_000, refine=False, run=run)
     corpus = Corpus(documents, text_column="text")
     topics, probabilities = model.fit_transform(corpus, vectors, client=client)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, model._topics.n_topics)

@@ -61,7 +61,7 @@ def real(client):
 
     corpus = made_up(N_DOCUMENTS, 40, n_features=64)
     with tempfile.TemporaryDirectory() as folder:
-        model = TopicModel(min_topic_size=100, sample_size=10_000, run=folder)
+        model = TopicModel(min_topic_size=100, sample_size=10_000, refine=False, run=folder)
         started = time.perf_counter()
         model.fit(corpus.texts, corpus.embeddings, client=client)
         seconds = time.perf_counter() - started

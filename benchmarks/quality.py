@@ -98,6 +98,7 @@ def dtopics(corpus, size, seed, sample_size, *, keep=False):
         min_topic_size=size,
         random_state=seed,
         sample_size=sample_size or len(corpus.texts),
+        refine=False,
         vectorizer_model=vectorizer(),
         run=url,
     )

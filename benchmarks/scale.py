@@ -5,8 +5,8 @@
 (of each), ``--size=100`` (the least size of a topic). Each method runs in a process of its own,
 with the same static embeddings given (256 features), UMAP (15 neighbours, 5 components), HDBSCAN
 and ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded, which is its fast way,
-and dtopics seeded. ``dtopics, refined`` moves all documents after they were placed
-(``refine=True``); ``dtopics, from text`` embeds too. A line of JSON for each goes to
+and dtopics seeded. ``dtopics, placed`` does without refinement
+(``refine=False``); ``dtopics, from text`` embeds too. A line of JSON for each goes to
 ``benchmarks/out/scale.jsonl``.
 """
 
@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.corpora import FOLDER, OUT
 from benchmarks.quality import CoOccurrence, scored
 
-METHODS = ("dtopics", "dtopics, refined", "dtopics, from text", "BERTopic")
+METHODS = ("dtopics, placed", "dtopics", "dtopics, from text", "BERTopic")
 MIB = 2**20
 
 
@@ -176,8 +176,8 @@ def dtopics(task, folder):
     given, settings = str(folder / "embeddings.npy"), {}
     if task["method"].endswith("from text"):
         given, settings = None, {"embedding_model": "static"}
-    if task["method"].endswith("refined"):
-        settings = {"refine": True}
+    if task["method"].endswith("placed"):
+        settings = {"refine": False}
     with (
         tempfile.TemporaryDirectory(dir=folder) as run,
         local_cluster(

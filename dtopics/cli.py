@@ -108,7 +108,7 @@ def model_options(command: F) -> F:
         click.option("--random-state", type=int, help="Seed of everything.  [42]"),
         click.option("--sample-size", type=int, help="Documents UMAP is fit on.  [100000]"),
         click.option("--refine", type=int,
-                     help="Epochs in which UMAP's forces move all documents (200).  [0]"),
+                     help="Epochs in which UMAP's forces move all documents; 0 for none.  [200]"),
         click.option("--block-size", type=int, help="Documents of a block; never the result."),
         click.option("--n-neighbors", type=int, help="UMAP's.  [15]"),
         click.option("--n-components", type=int, help="UMAP's.  [5]"),

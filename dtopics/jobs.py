@@ -150,7 +150,9 @@ def refining_epochs(wanted: Any, reducer: Any) -> int:
     ------
     SettingError
     """
-    if isinstance(wanted, bool):
+    if wanted is None:
+        n_epochs = EPOCHS if isinstance(reducer, UMAP) else 0
+    elif isinstance(wanted, bool):
         n_epochs = EPOCHS if wanted else 0
     elif isinstance(wanted, int) and 0 <= wanted <= MOST_EPOCHS:
         n_epochs = wanted

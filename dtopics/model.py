@@ -67,9 +67,10 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         The same answer each time; None buys speed.
     sample_size : int, default=100_000
         How many documents the reduction is fitted on; all others are placed by it.
-    refine : bool or int, default=False
+    refine : bool, int or None, default=None
         Move all documents by UMAP's forces after they were placed, for so many epochs (True: 200):
         UMAP on all of them, for what a sample misses. A sample that is the whole corpus needs none.
+        None: True where the reduction is UMAP.
     block_size : int or None, default=None
         Documents of a block; it never changes the result. None: 16,384, fewer for a small corpus.
     run : str or None, default=None
@@ -134,7 +135,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
         min_df_scope: str = "document",
         random_state: int | None = 42,
         sample_size: int = 100_000,
-        refine: bool | int = False,
+        refine: bool | int | None = None,
         block_size: int | None = None,
         run: str | None = None,
         storage_options: Mapping[str, Any] | None = None,

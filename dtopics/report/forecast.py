@@ -12,6 +12,7 @@ from dtopics.report.counting_forecast import (
     CountingForecast,
     forecast_counting,
 )
+from dtopics.reduction import UMAP, as_reducer
 from dtopics.report.memory import Need
 from dtopics.representation.vectorizer import Counting, as_counting
 from dtopics.representation.vocabulary import many_terms
@@ -82,7 +83,9 @@ def forecast(estimate: Any, params: Mapping[str, Any], texts: Sequence[str] = ()
     text = estimate.bytes * (COMPRESSION if estimate.compressed else 1)
     counted = forecast_counting(texts, counting, n, rows) if len(texts) > 1 else None
     storage = n * (EMBEDDING_BYTES + PLACE_BYTES + LABEL_BYTES)
-    refines = bool(params.get("refine")) and n > params.get("sample_size", 100_000)
+    umap = isinstance(as_reducer(params.get("umap_model"), random_state=0), UMAP)
+    wanted = params.get("refine") is None or bool(params["refine"])
+    refines = wanted and umap and n > params.get("sample_size", 100_000)
     need = Need.of(n, rows, params.get("sample_size", 100_000), text, refines=refines)
     block = max(need.block, need.refining)
     storage += n * REFINING_BYTES if refines else 0

@@ -55,7 +55,7 @@ def diagnose(
             "random_state"
         )
     if topics.n_topics and topics.n_outliers > OUTLIER_SHARE * n:
-        refine = "set refine=True, " if refinable else ""
+        refine = "leave refine on, " if refinable else ""
         said.append(
             f"{topics.n_outliers / n:.0%} of the documents are outliers; {refine}lower HDBSCAN's "
             "min_samples, raise UMAP's n_neighbors, or use a clusterer without outliers such as "
@@ -69,6 +69,6 @@ def diagnose(
     if far_share > 0.1:
         said.append(
             f"{far_share:.0%} of the documents lie further from the sample than its own documents "
-            f"from each other; {'set refine=True, or ' if refinable else ''}raise sample_size"
+            f"from each other; {'leave refine on, or ' if refinable else ''}raise sample_size"
         )
     return said

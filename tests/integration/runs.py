@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 #: Small enough to be quick, large enough that the sample is not the whole corpus.
-SETTINGS = {"min_topic_size": 15, "sample_size": 500, "block_size": 100}
+SETTINGS = {"min_topic_size": 15, "sample_size": 500, "block_size": 100, "refine": False}
 
 
 def outcome(model):

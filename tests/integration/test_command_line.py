@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
     np.save(folder / "new.npy", corpus.embeddings[:50])
     (folder / "settings.yaml").write_text(
         "min_topic_size: 12\ntop_n_words: 5\nsample_size: 200\nblock_size: 100\n"
+        "refine: 0\n"
         "vectorizer_model: {min_df: 2, ngram_range: [1, 2]}\n"
     )
     return folder

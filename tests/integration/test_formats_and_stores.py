@@ -15,7 +15,7 @@ import zarr
 from dtopics import Corpus, TopicModel
 from dtopics.testing import HashingEmbedder, made_up
 
-SETTINGS = {"min_topic_size": 10, "sample_size": 200, "block_size": 100}
+SETTINGS = {"min_topic_size": 10, "sample_size": 200, "block_size": 100, "refine": False}
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,8 @@ def test_a_pipeline_as_embedding_model(tmp_path):
 )
 def test_other_strategies(known, changes):
     corpus, _ = known
-    settings = {"min_topic_size": 15, "sample_size": 250, "run": memory("strategies"), **changes}
+    settings = {"min_topic_size": 15, "sample_size": 250, "refine": False,
+                "run": memory("strategies"), **changes}  # fmt: skip
     model = TopicModel(**settings)
     topics, _ = model.fit_transform(corpus.texts, corpus.embeddings)
     assert len(topics) == 400

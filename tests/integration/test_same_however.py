@@ -121,7 +121,8 @@ import numpy as np
 from dtopics import TopicModel
 from dtopics.testing import made_up
 corpus = made_up(1_200, 6, outliers=0.1, empty=0.02, random_state=3)
-model = TopicModel(run=sys.argv[1], min_topic_size=15, sample_size=500, block_size=100)
+model = TopicModel(run=sys.argv[1], min_topic_size=15, sample_size=500, block_size=100,
+                   refine=False)
 model.fit(corpus.texts, corpus.embeddings)
 print("done")
 """

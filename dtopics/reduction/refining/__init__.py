@@ -111,7 +111,7 @@ def refine(
     moved = run.stage("moved", about, [graph], of_epochs)
     executor.map_rounds(
         moved,
-        MoveSpan(graph, moved, model, documents, n_epochs, rate, seed),
+        MoveSpan(graph, moved, model, documents, reducer.n_components, n_epochs, rate, seed),
         epochs,
         # two are kept: a worker may still be busy with the last but one
         lambda epoch: moved.discard(epochs[epoch - 2][0].segment) if epoch >= 2 else None,

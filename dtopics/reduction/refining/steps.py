@@ -213,6 +213,7 @@ class MoveSpan:
     ----------
     graph, moved, model : Stage
     spans : Spans
+    n_components : int
     n_epochs : int
     rate : float
         At the first epoch; it falls to zero.
@@ -223,6 +224,7 @@ class MoveSpan:
     moved: Stage
     model: Stage
     spans: Spans
+    n_components: int
     n_epochs: int
     rate: float
     seed: int
@@ -251,12 +253,13 @@ class MoveSpan:
 
     def _places(self, epoch: int) -> NDArray[np.float32]:
         def load() -> NDArray[np.float32]:
-            if epoch == 0:
-                before = [self.spans.coded.array("places", span) for span in self.spans.blocks]
-            else:
-                spans = blocks_of_epoch(epoch - 1, self.spans.blocks)
-                before = [self.moved.array("places", span) for span in spans]
-            return np.concatenate(before)
+            kept_places.clear()  # those of the epoch before: never two of them are held
+            spans, first = self.spans.blocks, self.spans.first
+            stage = self.spans.coded if epoch == 0 else self.moved
+            places = np.empty((first[-1], self.n_components), np.float32)
+            for number, span in enumerate(blocks_of_epoch(epoch - 1, spans) if epoch else spans):
+                places[first[number] : first[number + 1]] = stage.array("places", span)
+            return places
 
         return kept_places.get((self.moved.location.url, epoch), load, lambda places: places.nbytes)
 
