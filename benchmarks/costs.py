@@ -45,25 +45,46 @@ def main(options):
     given = dict(option.lstrip("-").split("=", 1) for option in options if "=" in option)
     price, gpu_price = float(given.get("core-hour", 0.045)), float(given.get("gpu-hour", 1.0))
     rate = float(given.get("gpu-rate", 2_000))
-    runs = read(OUT / "scale.jsonl")
+    rows = [json.loads(line) for line in (OUT / "scale.jsonl").read_text().splitlines()]
+    runs = by_method(rows)
     for method in ("dtopics, placed", "dtopics"):
         print(f"\n{method}: CPU microseconds a document")
         table(runs[method])
     draw(runs["dtopics"])
+    speed_up(rows)
     print("\nOn paper")
     for n, workers, gpus in CLUSTERS:
         for method in ("dtopics, placed", "dtopics"):
             on_paper(runs[method], n, workers, gpus, method, price, gpu_price, rate)
 
 
-def read(path):
+def by_method(rows):
     """Return the last run of each method and size on two workers: seconds by stage."""
     runs = defaultdict(dict)
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in rows:
         if row.get("workers", 2) == 2 and "stages" in row:
             runs[row["method"]][row["n"]] = row["stages"]
     return runs
+
+
+def speed_up(rows):
+    """Print how much sooner two workers end each group of stages than one."""
+    walls = {
+        (row["method"], row["n"], row["workers"]): row["walls"] for row in rows if "walls" in row
+    }
+    for (method, n, workers), one in walls.items():
+        two = walls.get((method, n, 2))
+        if workers != 1 or two is None:
+            continue
+        print(f"\n{method}, {n:,}: seconds on one worker, on two, and their ratio")
+        for group, names in GROUPS.items():
+            seconds = [
+                sum(wall for stage, wall in of.items() if name_of(stage) in names)
+                for of in (one, two)
+            ]
+            if seconds[1]:
+                print(f"| {group} | {seconds[0]:.0f} | {seconds[1]:.0f} | "
+                      f"{seconds[0] / seconds[1]:.2f} |")  # fmt: skip
 
 
 def name_of(stage):

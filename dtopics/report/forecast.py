@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtopics.corpus import default_block_rows
+from dtopics.reduction import UMAP, as_reducer
 from dtopics.report.counting_forecast import (
     VOCABULARY_BYTES,
     CountingForecast,
     forecast_counting,
 )
-from dtopics.reduction import UMAP, as_reducer
 from dtopics.report.memory import Need
 from dtopics.representation.vectorizer import Counting, as_counting
 from dtopics.representation.vocabulary import many_terms
