@@ -20,6 +20,8 @@ LOOK_ROWS = 16_384
 #: Bytes of other spans' codes that are held at once: a row's own codes are brought together with
 #: those of a cell once for each.
 TOGETHER = 2**26
+#: Products that are held at once: a cell of many rows is looked at by many.
+PRODUCTS = 2**22
 #: Rows whose cells are chosen together.
 TILE = 16_384
 
@@ -91,23 +93,22 @@ def nearest_rows(
     heaps = np.full((n, n_neighbors), _cell_kernels.NOTHING, dtype=np.int64)
     least = np.full(n, -np.inf, dtype=np.float32)
     with one_blas_thread():
-        looking = [
-            cells_to_look_at(queries[start : start + TILE], cells, sizes, LOOK_ROWS)
-            for start in range(0, n, TILE)
-        ]
-        rows, starts = _merged(looking, len(sizes))
+        rows, starts = _looking(queries, cells, sizes)
         for some in _together(others):
             halves = [halves_of(other.codes) for other in some]
             counts = np.sum([np.diff(other.offsets) for other in some], axis=0)
             for cell in np.flatnonzero(np.diff(starts) * counts):
-                who = rows[starts[cell] : starts[cell + 1]]
                 parts = [slice(*other.offsets[cell : cell + 2].tolist()) for other in some]
                 listed = list(zip(some, halves, parts, strict=True))
                 codes = np.concatenate([other.codes[part] for other, _, part in listed])
-                products = queries[who] @ codes.astype(np.float32).T
                 ids = np.concatenate([other.ids[part] for other, _, part in listed])
                 half = np.concatenate([half[part] for _, half, part in listed])
-                _layout_kernels.take_nearest(products, who, ids, half, heaps, least)
+                columns = codes.astype(np.float32).T
+                looking = rows[starts[cell] : starts[cell + 1]]
+                for start in range(0, len(looking), step := max(1, PRODUCTS // len(ids))):
+                    who = looking[start : start + step]
+                    products = queries[who] @ columns
+                    _layout_kernels.take_nearest(products, who, ids, half, heaps, least)
     nearest = np.empty((n, n_neighbors), dtype=np.int32)
     apart = np.empty((n, n_neighbors))
     squares = np.einsum("ij,ij->i", queries, queries, dtype=np.float64)
@@ -127,16 +128,23 @@ def _together(spans: Iterable[Coded]) -> Iterator[list[Coded]]:
         yield some
 
 
-def _merged(
-    looking: list[tuple[NDArray[np.int32], NDArray[np.int64]]], n_cells: int
+def _looking(
+    queries: NDArray[np.float32], cells: Cells, sizes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the rows that look at each cell, of all tiles together, and where each begins."""
-    cells = np.concatenate(
-        [np.repeat(np.arange(n_cells, dtype=np.int32), np.diff(starts)) for _, starts in looking]
-    )
-    rows = np.concatenate([rows + np.int32(tile * TILE) for tile, (rows, _) in enumerate(looking)])
-    order = np.argsort(cells, kind="stable")
-    return rows[order], np.searchsorted(cells[order], np.arange(n_cells + 1))
+    """Return the rows that look at each cell, and where each cell's begin."""
+    tiles = [
+        cells_to_look_at(queries[start : start + TILE], cells, sizes, LOOK_ROWS)
+        for start in range(0, len(queries), TILE)
+    ]
+    starts = np.sum([of_tile for _, of_tile in tiles], axis=0)
+    rows = np.empty(starts[-1], dtype=np.int32)
+    filled = starts[:-1].copy()
+    for tile, (found, of_tile) in enumerate(tiles):
+        counts = np.diff(of_tile)
+        where = np.repeat(filled - of_tile[:-1], counts) + np.arange(len(found))
+        rows[where] = found + np.int32(tile * TILE)
+        filled += counts
+    return rows, starts
 
 
 def strengths(apart: NDArray[np.float64], cells: Cells, affinity: Affinity) -> NDArray[np.float32]:
