@@ -274,10 +274,10 @@ def fit_cells(
     Cells or None
         ``None`` if candidates in the principal axes miss more than `RECALL` allows.
     """
-    return _calibrated(divide(X, metric), X, metric, probes, distances)
+    return _calibrated(divide(X, metric, AXES), X, metric, probes, distances)
 
 
-def divide(X: NDArray[np.float32], metric: str, n_axes: int = AXES) -> Cells:
+def divide(X: NDArray[np.float32], metric: str, n_axes: int) -> Cells:
     """Divide a sample into cells by its principal axes; all of them are looked at."""
     from dtopics.reduction import _cell_kernels as kernels
 
