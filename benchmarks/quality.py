@@ -170,7 +170,8 @@ class CoOccurrence:
         from sklearn.feature_extraction.text import CountVectorizer
 
         words = sorted({word for topic in topics for word in topic if word})
-        counter = CountVectorizer(vocabulary=words, binary=True)
+        longest = max(word.count(" ") + 1 for word in words)
+        counter = CountVectorizer(vocabulary=words, binary=True, ngram_range=(1, longest))
         X = counter.fit_transform(self.texts).astype(np.float64)
         share = np.asarray(X.mean(axis=0)).ravel()
         both = (X.T @ X).tocsr() / X.shape[0]
