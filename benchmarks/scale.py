@@ -1,11 +1,11 @@
 """The whole run beside BERTopic: wall time and peak memory of all processes together, and quality.
 
 ``python -m benchmarks scale 100000 300000`` (or ``make bench-scale``): sizes; further options:
-``--corpus=reddit_titles``, ``--methods="BERTopic;dtopics"``, ``--workers=2``, ``--memory=2GiB``
-(of each), ``--size=100`` (the least size of a topic). Each method runs in a process of its own,
-with the same static embeddings given (256 features), UMAP (15 neighbours, 5 components), HDBSCAN
-and ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded, which is its fast way,
-and dtopics seeded. ``dtopics, placed`` does without refinement
+``--corpus=reddit_titles`` (or ``made_up``), ``--methods="BERTopic;dtopics"``, ``--workers=2``,
+``--memory=2GiB`` (of each), ``--size=100`` (the least size of a topic). Each method runs in a
+process of its own, with the same static embeddings given (256 features), UMAP (15 neighbours, 5
+components), HDBSCAN and ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded,
+which is its fast way, and dtopics seeded. ``dtopics, placed`` does without refinement
 (``refine=False``); ``dtopics, from text`` embeds too. A line of JSON for each goes to
 ``benchmarks/out/scale.jsonl``.
 """
@@ -65,8 +65,15 @@ def prepared(name, n, folder):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pd.read_parquet(FOLDER / f"{name}.parquet", columns=["text", "label"])
-    vectors = static(name, table["text"])
+    if name == "made_up":
+        from dtopics.testing import made_up
+
+        made = made_up(n, 2_000, n_features=64, outliers=0.2, random_state=1)
+        table, vectors = pd.DataFrame({"text": made.texts, "label": made.labels}), made.embeddings
+        vectors = vectors.astype(np.float16)
+    else:
+        table = pd.read_parquet(FOLDER / f"{name}.parquet", columns=["text", "label"])
+        vectors = static(name, table["text"])
     if n < len(table):
         rows = np.sort(np.random.default_rng(0).choice(len(table), n, replace=False))
         table, vectors = table.iloc[rows], vectors[rows]
