@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.corpora import OUT
 
+REAL = "reddit_titles"
 PICTURE = Path(__file__).parent.parent / "docs" / "cost_per_document.png"
 #: Groups of stages, in the order of a run.
 GROUPS = {
@@ -45,7 +46,8 @@ def main(options):
     given = dict(option.lstrip("-").split("=", 1) for option in options if "=" in option)
     price, gpu_price = float(given.get("core-hour", 0.045)), float(given.get("gpu-hour", 1.0))
     rate = float(given.get("gpu-rate", 2_000))
-    rows = [json.loads(line) for line in (OUT / "scale.jsonl").read_text().splitlines()]
+    lines = (OUT / "scale.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if row.get("corpus", REAL) == REAL]
     runs = by_method(rows)
     for method in ("dtopics, placed", "dtopics"):
         print(f"\n{method}: CPU microseconds a document")

@@ -40,13 +40,14 @@ def main(options):
     OUT.mkdir(exist_ok=True)
     for n in sizes:
         with tempfile.TemporaryDirectory(dir=OUT) as folder:
-            corpus = prepared(given.get("corpus", "reddit_titles"), n, Path(folder))
+            name = given.get("corpus", "reddit_titles")
+            corpus = prepared(name, n, Path(folder))
             for method in methods:
                 task = {
                     "method": method, "folder": folder, "size": int(given.get("size", 100)),
                     "memory": given.get("memory", "2GiB"), "workers": int(given.get("workers", 2)),
                 }  # fmt: skip
-                row = {"n": n, "workers": task["workers"], **measured(task, corpus)}
+                row = {"corpus": name, "n": n, "workers": task["workers"], **measured(task, corpus)}
                 with (OUT / "scale.jsonl").open("a") as lines:
                     lines.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
