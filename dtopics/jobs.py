@@ -137,13 +137,13 @@ def make_recipe(
         sample_size=params["sample_size"],
         random_state=0 if seed is None else seed,
         top_n_words=params["top_n_words"],
-        refine=refining_epochs(params["refine"], reducer),
+        refine=refining_epochs(params["refine"], reducer, targets=targets),
         nr_topics=params["nr_topics"],
         memberships=membership_form(params["calculate_probabilities"], listed=listed),
     )
 
 
-def refining_epochs(wanted: Any, reducer: Any) -> int:
+def refining_epochs(wanted: Any, reducer: Any, *, targets: bool) -> int:
     """Return the epochs that ``refine`` asks for; 0 for none.
 
     Raises
@@ -151,7 +151,7 @@ def refining_epochs(wanted: Any, reducer: Any) -> int:
     SettingError
     """
     if wanted is None:
-        n_epochs = EPOCHS if isinstance(reducer, UMAP) else 0
+        n_epochs = EPOCHS if isinstance(reducer, UMAP) and not targets else 0
     elif isinstance(wanted, bool):
         n_epochs = EPOCHS if wanted else 0
     elif isinstance(wanted, int) and 0 <= wanted <= MOST_EPOCHS:
@@ -163,6 +163,9 @@ def refining_epochs(wanted: Any, reducer: Any) -> int:
         raise SettingError(message)
     if n_epochs and not isinstance(reducer, UMAP):
         message = f"refine moves documents by UMAP's forces; a {type(reducer).__name__} has none"
+        raise SettingError(message)
+    if n_epochs and targets:
+        message = "refine knows nothing of classes (y), and would undo what they did; leave it out"
         raise SettingError(message)
     return n_epochs
 

@@ -70,7 +70,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     refine : bool, int or None, default=None
         Move all documents by UMAP's forces after they were placed, for so many epochs (True: 200):
         UMAP on all of them, for what a sample misses. A sample that is the whole corpus needs none.
-        None: True where the reduction is UMAP.
+        None: True where the reduction is UMAP, and no classes are given.
     block_size : int or None, default=None
         Documents of a block; it never changes the result. None: 16,384, fewer for a small corpus.
     run : str or None, default=None

@@ -43,8 +43,9 @@ def draw_rows(n_rows: int, n_drawn: int, seed: int, epoch: int) -> Any:
 @jit(parallel=True)
 def move_rows(
     places: Floats,
+    where: Floats,
+    order: Floats,
     first: int,
-    n_moved: int,
     offsets: Floats,
     tails: Floats,
     weights: Floats,
@@ -56,20 +57,24 @@ def move_rows(
     curve: Floats,
     negatives: float,
 ) -> Any:
-    """Return the rows ``first : first + n_moved`` of `places` after an epoch.
+    """Return where some rows are after an epoch, in their order.
 
-    Row ``first + i`` has the edges ``offsets[i] : offsets[i + 1]``, to the rows `tails` of
-    `places`, ascending. An edge of weight w pulls in a part w of the epochs, as in umap-learn, and
-    when it pulls, `negatives` of the `drawn` places push, all at once; of 2.5, two in even epochs
-    and three in odd ones.
+    Row i, whose number is ``first + i``, stands in ``places[where[i]]``, and its edges are
+    ``offsets[i] : offsets[i + 1]``, to the rows ``places[tails]``. An edge of weight w pulls in a
+    part w of the epochs, as in umap-learn, and when it pulls, `negatives` of the `drawn` places
+    push, all at once; of 2.5, two in even epochs and three in odd ones. Rows are worked on in
+    `order`, which is no matter for the result: those that have edges to the same rows one after
+    the other find them in the cache.
     """
-    width = places.shape[1]
-    moved = places[first : first + n_moved].copy()
+    width, n_moved = places.shape[1], where.size
+    moved = np.empty((n_moved, width), dtype=np.float32)
     alpha = np.float32(rate * (1.0 - epoch / n_epochs))
     n_pushes = int(np.floor((epoch + 1) * negatives) - np.floor(epoch * negatives))
     salt, n_drawn = _mix(np.uint64(seed) + _GOLDEN), np.uint64(drawn.shape[0])
-    for i in prange(n_moved):
+    for g in prange(n_moved):
+        i = order[g]
         place, push = moved[i], np.empty(width, dtype=np.float32)
+        place[:] = places[where[i]]
         state = _mix(salt + _mix((np.uint64(first + i) << _S32) + np.uint64(epoch)))
         for j in range(offsets[i], offsets[i + 1]):
             weight = np.float64(weights[j])

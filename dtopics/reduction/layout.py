@@ -48,11 +48,11 @@ def lay_out(
 
     offsets, tails = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
     weights = graph.data.astype(np.float32)
-    places = start
+    places, rows = start, np.arange(len(start))
     for epoch in range(n_epochs):
         drawn = places[kernels.draw_rows(len(places), DRAWN, seed, epoch)]
         places = kernels.move_rows(
-            places, 0, len(places), offsets, tails, weights, drawn, seed, epoch, n_epochs, rate,
+            places, rows, rows, 0, offsets, tails, weights, drawn, seed, epoch, n_epochs, rate,
             forces, negatives,
         )  # fmt: skip
     return places

@@ -144,3 +144,13 @@ def test_a_reducer_without_forces():
 
     with pytest.raises(SettingError, match="UMAP's forces"):
         TopicModel(refine=True, umap_model=PCA(3)).fit(["a text"] * 20)
+
+
+def test_classes_are_not_undone():
+    with pytest.raises(SettingError, match="classes"):
+        TopicModel(refine=True).fit(["a text"] * 20, y=[0, 1] * 10)
+    settings = {name: value for name, value in SETTINGS.items() if name != "refine"}
+    recipe = jobs.make_recipe(TopicModel(**settings).get_params(), embedded=True, targets=True)
+    assert recipe.refine == 0
+    recipe = jobs.make_recipe(TopicModel(**settings).get_params(), embedded=True, targets=False)
+    assert recipe.refine == 200

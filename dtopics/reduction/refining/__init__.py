@@ -7,8 +7,10 @@ its nearest documents, and all are moved by UMAP's forces, span by span and epoc
 
 from __future__ import annotations
 
-import logging
+import hashlib
 from collections.abc import Sequence
+
+import numpy as np
 
 from dtopics.data import Block
 from dtopics.execution import Executor
@@ -28,8 +30,6 @@ from dtopics.reduction.refining.steps import (
 )
 from dtopics.reduction.umap import UMAP
 from dtopics.store import Run, Stage, own_lengths, spans
-
-logger = logging.getLogger("dtopics")
 
 #: Documents of a span, at the most.
 SPAN_ROWS = 2**17
@@ -89,10 +89,10 @@ def refine(
     executor.run(cells, DivideSample(model))
     coded = run.stage("coded", {}, [embeddings, reduced, cells], lengths)
     executor.map_blocks(coded, CodeSpan(embeddings, reduced, cells, members), listed)
-    first = [0]
-    for receipt in coded.receipts():
-        first.append(first[-1] + int(receipt.notes["placed"]))
-    documents = Spans(coded, listed, tuple(first))
+    receipts = list(coded.receipts())
+    first = np.cumsum([0, *(receipt.notes["placed"] for receipt in receipts)]).tolist()
+    digest = hashlib.sha256("".join(receipt.sha256 for receipt in receipts).encode())
+    documents = Spans(coded, listed, tuple(first), digest.hexdigest())
 
     connectivity = float(others.get("local_connectivity", 1.0))
     about = {"look": LOOK_ROWS, "local_connectivity": connectivity}

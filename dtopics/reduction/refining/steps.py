@@ -42,6 +42,8 @@ GRAPH_BYTES = 256 * 2**20
 kept_graphs = SizedCache(GRAPH_BYTES)
 #: The places before one epoch.
 kept_places = SizedCache(1)
+#: Where the documents of a run stand by cell.
+kept_positions = SizedCache(1)
 
 
 @dataclass(frozen=True)
@@ -111,17 +113,36 @@ class Spans:
         One for each span.
     first : tuple of int
         The number of each span's first document; then that of all documents.
+    key : str
+        What tells these spans from any others.
     """
 
     coded: Stage
     blocks: tuple[Block, ...]
     first: tuple[int, ...]
+    key: str
 
     def read(self, number: int) -> Coded:
         """Return the codes of a span."""
         names = ("codes", "rows", "offsets")
         codes, rows, offsets = (self.coded.array(n, self.blocks[number]) for n in names)
         return Coded(codes, rows + np.int32(self.first[number]), offsets)
+
+    def positions(self) -> NDArray[np.int32]:
+        """Return where each document stands when all are sorted by cell."""
+
+        def load() -> NDArray[np.int32]:
+            offsets = [self.coded.array("offsets", span) for span in self.blocks]
+            counts = np.diff(np.stack(offsets), axis=1).T  # by cell, then by span
+            starts = np.cumsum(counts).reshape(counts.shape) - counts
+            found = np.empty(self.first[-1], dtype=np.int32)
+            for number, span in enumerate(self.blocks):
+                shifts = np.repeat(starts[:, number] - offsets[number][:-1], counts[:, number])
+                rows = self.first[number] + self.coded.array("rows", span)
+                found[rows] = shifts + np.arange(len(rows))
+            return found
+
+        return kept_positions.get(self.key, load, lambda found: found.nbytes)
 
     def size(self, number: int) -> int:
         """Return how many documents a span has."""
@@ -234,34 +255,48 @@ class MoveSpan:
         from dtopics.reduction import _layout_kernels as kernels
 
         epoch, model = epoch_of(block), umap_model(self.model)
-        graph, places = self._graph(block.index), self._places(epoch)
-        drawn = places[kernels.draw_rows(len(places), DRAWN, self.seed, epoch)]
+        graph, order = self._graph(block.index)
+        places, positions = self._places(epoch), self.spans.positions()
+        first, stop = self.spans.first[block.index : block.index + 2]
+        drawn = positions[kernels.draw_rows(len(places), DRAWN, self.seed, epoch)]
         moved = kernels.move_rows(
-            places, self.spans.first[block.index], self.spans.size(block.index),
-            graph.offsets, graph.tails, graph.weights, drawn, self.seed, epoch, self.n_epochs,
-            self.rate, model.forces, model.negative_sample_rate,
+            places, positions[first:stop], order, first,
+            graph.offsets, graph.tails, graph.weights, places[drawn], self.seed, epoch,
+            self.n_epochs, self.rate, model.forces, model.negative_sample_rate,
         )  # fmt: skip
         return {"places": moved}
 
-    def _graph(self, number: int) -> Graph:
-        names = ("offsets", "tails", "weights")
+    def _graph(self, number: int) -> tuple[Graph, NDArray[np.int32]]:
+        """Return the edges to where documents stand by cell, and the span's rows by cell."""
+        span = self.spans.blocks[number]
 
-        def load() -> Graph:
-            return Graph(*(self.graph.array(name, self.spans.blocks[number]) for name in names))
+        def load() -> tuple[Graph, NDArray[np.int32]]:
+            names = ("offsets", "tails", "weights")
+            offsets, tails, weights = (self.graph.array(name, span) for name in names)
+            graph = Graph(offsets, self.spans.positions()[tails], weights)
+            return graph, self.spans.coded.array("rows", span)
 
-        return kept_graphs.get((self.graph.location.url, number), load, lambda graph: graph.nbytes)
+        key = self.graph.location.url, self.spans.key, number
+        return kept_graphs.get(key, load, lambda found: found[0].nbytes + found[1].nbytes)
 
     def _places(self, epoch: int) -> NDArray[np.float32]:
+        """Return the places before an epoch, sorted by cell."""
+
         def load() -> NDArray[np.float32]:
             kept_places.clear()  # those of the epoch before: never two of them are held
             spans, first = self.spans.blocks, self.spans.first
-            stage = self.spans.coded if epoch == 0 else self.moved
+            stage, positions = (
+                self.spans.coded if epoch == 0 else self.moved,
+                self.spans.positions(),
+            )
             places = np.empty((first[-1], self.n_components), np.float32)
             for number, span in enumerate(blocks_of_epoch(epoch - 1, spans) if epoch else spans):
-                places[first[number] : first[number + 1]] = stage.array("places", span)
+                where = positions[first[number] : first[number + 1]]
+                places[where] = stage.array("places", span)
             return places
 
-        return kept_places.get((self.moved.location.url, epoch), load, lambda places: places.nbytes)
+        key = self.moved.location.url, self.spans.key, epoch
+        return kept_places.get(key, load, lambda places: places.nbytes)
 
 
 @dataclass(frozen=True)
