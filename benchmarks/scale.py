@@ -104,22 +104,27 @@ def measured(task, corpus):
     command = [sys.executable, "-m", "benchmarks", "scale", f"--child={json.dumps(task)}"]
     started = time.perf_counter()
     process = subprocess.Popen(command)
-    peaks = watch(process)
+    peaks, held = watch(process)
     seconds = time.perf_counter() - started
     if process.returncode:
         return {"method": task["method"], "failed": process.returncode, "seconds": seconds}
     found = json.loads((Path(task["folder"]) / "found.json").read_text())
     labels = np.load(Path(task["folder"]) / "labels.npy")
-    words = found.pop("words")
+    words, ends = found.pop("words"), found.pop("ends", {})
+    if ends:
+        found["stage_mib"] = peak_of_stages(held, found["walls"], ends)
     row = scored(task["method"], corpus, CoOccurrence(corpus.texts), labels, words, seconds)
     return {**row, **peaks, **found}
 
 
 def watch(process):
-    """Wait for a process; return the peak MiB of it and all its children together, and of each."""
+    """Wait for a process; return the peak MiB of it and all its children together, and of each.
+
+    Also the times that were looked at, and the bytes of the largest child at each.
+    """
     import psutil
 
-    together, largest, first = 0, 0, 0
+    together, largest, first, children = 0, 0, 0, []
     parent = psutil.Process(process.pid)
     while process.poll() is None:
         held = []
@@ -129,13 +134,25 @@ def watch(process):
                     held.append(proportional(one.pid))
         if held:
             together, first = max(together, sum(held)), max(first, held[0])
-            largest = max(largest, max(held[1:], default=0))
+            children.append((time.time(), max(held[1:], default=0)))
+            largest = max(largest, children[-1][1])
         time.sleep(0.2)
-    return {
+    peaks = {
         "peak_mib": together // MIB,
         "first_process_mib": first // MIB,
         "largest_child_mib": largest // MIB,
     }
+    return peaks, children
+
+
+def peak_of_stages(held, walls, ends):
+    """Return the peak MiB of the largest child while each stage was at work."""
+    return {
+        stage: max(
+            (n for when, n in held if end - walls[stage] - 0.3 <= when <= end), default=0
+        ) // MIB
+        for stage, end in ends.items()
+    }  # fmt: skip
 
 
 def proportional(pid):
@@ -200,15 +217,17 @@ def dtopics(task, folder):
         corpus = Corpus(str(folder / "documents.parquet"), text_column="text")
         labels, _ = model.fit_transform(corpus, given, client=client)
         words = [[w for w, _ in model.get_topic(t)] for t in model.topic_sizes_ if t >= 0]
-        more = {"walls": stages.found, "stages": seconds_of(Path(run))}
+        more = {
+            "walls": stages.found, "ends": stages.ends, "stages": seconds_of(Path(run)),
+        }  # fmt: skip
         return np.asarray(labels), words, more
 
 
 class StageSeconds(logging.Handler):
-    """Collects what the log says of the seconds that each stage took."""
+    """Collects what the log says of the seconds that each stage took, and when it was done."""
 
     def __enter__(self):
-        self.found = {}
+        self.found, self.ends = {}, {}
         logging.getLogger("dtopics").addHandler(self)
         return self
 
@@ -218,7 +237,7 @@ class StageSeconds(logging.Handler):
     def emit(self, record):
         said = re.fullmatch(r"(.+): done in ([\d.]+) s", record.getMessage())
         if said:
-            self.found[said[1]] = float(said[2])
+            self.found[said[1]], self.ends[said[1]] = float(said[2]), time.time()
 
 
 def seconds_of(run):
