@@ -59,11 +59,19 @@ def numeric_threads(width: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Give BLAS one thread inside the ``with``, and numba what it has.
+    """Give BLAS and torch one thread inside the ``with``, and numba what it has.
 
     For small products in turns with numba's kernels: the threads of either wait by spinning, and
     take the cores from the other's (two of each on two cores were ten times slower than one).
     """
     loaded = frozenset(name for name in _POOLED if name in sys.modules)
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
     with _controller(loaded).limit(limits=1, user_api="blas"):
-        yield
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)

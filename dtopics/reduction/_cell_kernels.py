@@ -1,7 +1,7 @@
 """Array kernels of the nearest neighbours in cells: codes, cells and the rows to look at.
 
-Codes are whole numbers in float32, small enough that sums of their products are exact: a matrix
-product of them is the same for any BLAS, tile, device and number of threads.
+Codes are whole numbers in int8, and so are sums of their products, in int32: a matrix product of
+them is the same for any library, tile, device and number of threads.
 """
 
 from __future__ import annotations
@@ -57,16 +57,17 @@ def rotate(X: Floats, unit: float, centre: Floats, rotation: Floats) -> Any:
 
 @jit(parallel=True)
 def encode(rotated: Floats, middle: float, scale: float) -> Any:
-    """Return rotated rows in units of ``1 / scale``, as whole numbers up to LARGEST_CODE.
+    """Return rotated rows in units of ``1 / scale``, int8, as whole numbers up to LARGEST_CODE.
 
     The last column, which is a length, is counted from `middle`.
     """
-    codes = np.empty(rotated.shape, dtype=np.float32)
+    codes = np.empty(rotated.shape, dtype=np.int8)
     last = rotated.shape[1] - 1
     for i in prange(rotated.shape[0]):
         for p in range(last + 1):
             value = np.float64(rotated[i, p]) - (middle if p == last else 0.0)
-            codes[i, p] = min(LARGEST_CODE, max(-LARGEST_CODE, np.rint(value * scale)))
+            code = min(LARGEST_CODE, max(-LARGEST_CODE, np.rint(value * scale)))
+            codes[i, p] = np.int8(code)
     return codes
 
 
@@ -74,9 +75,9 @@ def encode(rotated: Floats, middle: float, scale: float) -> Any:
 def nearest_centres(products: Floats, halves: Floats, nearest: Floats) -> None:
     """Fill the index of the nearest centre of each row of products; the first of equals."""
     for i in prange(products.shape[0]):
-        best = -np.inf
+        best = np.int64(NOTHING)
         for c in range(products.shape[1]):
-            key = products[i, c] - halves[c]
+            key = np.int64(products[i, c]) - halves[c]
             if key > best:
                 best = key
                 nearest[i] = c
@@ -185,6 +186,15 @@ def _replace_least(heap: Floats, entry: Any) -> None:
     heap[p] = entry
 
 
+@jit(inline="always")
+def _any_near(row: Floats, half: Floats, bar: Any) -> Any:
+    """Return whether a key reaches `bar`; most rows of most cells have none that does."""
+    n_near = np.int32(0)
+    for j in range(row.size):
+        n_near = np.int32(n_near + np.int32(np.int32(row[j] - half[j]) >= bar))
+    return n_near > 0
+
+
 @jit(parallel=True)
 def take_candidates(
     products: Floats, rows: Floats, first: int, halves: Floats, heaps: Floats, least: Floats
@@ -197,20 +207,17 @@ def take_candidates(
     for g in prange(rows.size):
         i, row = rows[g], products[g]
         half, bar = halves[first : first + row.size], least[i]
-        n_near = np.int32(0)
-        for j in range(row.size):
-            n_near = np.int32(n_near + np.int32(row[j] - half[j] >= bar))
-        if n_near == 0:
+        if not _any_near(row, half, bar):
             continue
         heap = heaps[i]
         for j in range(row.size):
-            key = row[j] - half[j]
+            key = np.int32(row[j] - half[j])
             if key < bar:
                 continue
             entry = (np.int64(key) << 32) + (LAST - (first + j))
             if entry > heap[0]:
                 _replace_least(heap, entry)
-                bar = np.float32(heap[0] >> 32)
+                bar = np.int32(heap[0] >> 32)
         least[i] = bar
 
 

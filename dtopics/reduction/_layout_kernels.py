@@ -7,6 +7,7 @@ others stood when the epoch began: the result is the same for any division of th
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from dtopics._jit import jit
-from dtopics.reduction._cell_kernels import LAST, NOTHING, _replace_least
+from dtopics.reduction._cell_kernels import LAST, NOTHING, _any_near, _replace_least
 from dtopics.reduction._placing_kernels import (
     _GOLDEN,
     _S32,
@@ -22,9 +23,14 @@ from dtopics.reduction._placing_kernels import (
     _clipped,
     _factor,
     _mix,
-    _squared,
     fill_strengths,
 )
+from dtopics.reduction.layout import PUSHES
+
+#: The share of an edge that pulls in every epoch.
+ALWAYS = np.uint32(2**32 - 1)
+#: Rows that share what a thread works in.
+TOGETHER = 1_024
 
 Floats = NDArray[Any]
 
@@ -40,64 +46,92 @@ def draw_rows(n_rows: int, n_drawn: int, seed: int, epoch: int) -> Any:
     return drawn
 
 
-@jit(parallel=True)
-def move_rows(
-    places: Floats,
-    where: Floats,
-    order: Floats,
-    first: int,
-    offsets: Floats,
-    tails: Floats,
-    weights: Floats,
-    drawn: Floats,
-    seed: int,
-    epoch: int,
-    n_epochs: int,
-    rate: float,
-    curve: Floats,
-    negatives: float,
-) -> Any:
-    """Return where some rows are after an epoch, in their order.
+def shares(weights: Floats) -> Any:
+    """Return weights, at most 1, as uint32: the part of the epochs that an edge pulls in."""
+    return np.minimum(np.rint(np.asarray(weights, np.float64) * 2.0**32), ALWAYS).astype(np.uint32)
 
-    Row i, whose number is ``first + i``, stands in ``places[where[i]]``, and its edges are
-    ``offsets[i] : offsets[i + 1]``, to the rows ``places[tails]``. An edge of weight w pulls in a
-    part w of the epochs, as in umap-learn, and when it pulls, `negatives` of the `drawn` places
-    push, all at once; of 2.5, two in even epochs and three in odd ones. Rows are worked on in
-    `order`, which is no matter for the result: those that have edges to the same rows one after
-    the other find them in the cache.
-    """
-    width, n_moved = places.shape[1], where.size
-    moved = np.empty((n_moved, width), dtype=np.float32)
-    alpha = np.float32(rate * (1.0 - epoch / n_epochs))
-    n_pushes = int(np.floor((epoch + 1) * negatives) - np.floor(epoch * negatives))
-    salt, n_drawn = _mix(np.uint64(seed) + _GOLDEN), np.uint64(drawn.shape[0])
-    for g in prange(n_moved):
-        i = order[g]
-        place, push = moved[i], np.empty(width, dtype=np.float32)
-        place[:] = places[where[i]]
-        state = _mix(salt + _mix((np.uint64(first + i) << _S32) + np.uint64(epoch)))
-        for j in range(offsets[i], offsets[i + 1]):
-            weight = np.float64(weights[j])
-            if np.floor((epoch + 1) * weight) <= np.floor(epoch * weight):
-                continue
-            near = places[tails[j]]
-            squared = _squared(place, near)
-            if squared > 0.0:
-                factor = _factor(curve, squared, 0)
-                for c in range(width):
-                    place[c] += _clipped(factor * (place[c] - near[c])) * alpha
-            push[:] = 0.0
-            for _ in range(n_pushes):
-                state = state * _STEP + _GOLDEN
-                other = drawn[np.int64(((state >> _S32) * n_drawn) >> _S32)]
-                squared = _squared(place, other)
-                if squared > 0.0:
-                    factor = _factor(curve, squared, 2)
+
+@functools.cache
+def mover(width: int) -> Any:
+    """Return `move_rows` for places of `width` components: known, its loops take less time."""
+
+    @jit(parallel=True)
+    def move_rows(
+        places: Floats,
+        where: Floats,
+        order: Floats,
+        first: int,
+        offsets: Floats,
+        tails: Floats,
+        weights: Floats,
+        drawn: Floats,
+        seed: int,
+        epoch: int,
+        n_epochs: int,
+        rate: float,
+        curve: Floats,
+        negatives: float,
+    ) -> Any:
+        """Return where some rows are after an epoch, in their order.
+
+        Row i, whose number is ``first + i``, stands in ``places[where[i]]``, and its edges are
+        ``offsets[i] : offsets[i + 1]``, to the rows ``places[tails]``. An edge pulls in its part of
+        the epochs, as in umap-learn; `weights` are of `shares`. When it pulls, up to PUSHES of the
+        `drawn` places push, all at once, as hard as `negatives` of them. Rows are worked on in
+        `order`, which is no matter for the result: those that have edges to the same rows one after
+        the other find them in the cache.
+        """
+        n_moved = where.size
+        moved = np.empty((n_moved, width), dtype=np.float32)
+        alpha, now = np.float32(rate * (1.0 - epoch / n_epochs)), np.uint32(epoch + 1)
+        n_pushes = int(min(PUSHES, np.ceil(negatives)))
+        beta = np.float32(alpha * negatives / max(1, n_pushes))
+        salt, n_drawn = _mix(np.uint64(seed) + _GOLDEN), np.uint64(drawn.shape[0])
+        n_together = -(-n_moved // TOGETHER)
+        for part in prange(n_together):
+            chosen = order[part * TOGETHER : (part + 1) * TOGETHER]
+            most = 0
+            for i in chosen:
+                most = max(most, offsets[i + 1] - offsets[i])
+            due = np.empty(most + 1, dtype=np.int32)
+            near = np.empty((most, width), dtype=np.float32)
+            push = np.empty(width, dtype=np.float32)
+            for i in chosen:
+                n = 0
+                for j in range(offsets[i], offsets[i + 1]):
+                    due[n] = tails[j]
+                    n += (np.uint32(now * weights[j]) < weights[j]) | (weights[j] == ALWAYS)
+                for j in range(n):  # all at once, so that one's way from memory hides the others'
                     for c in range(width):
-                        push[c] += _clipped(factor * (place[c] - other[c]))
-            for c in range(width):
-                place[c] += push[c] * alpha
-    return moved
+                        near[j, c] = places[due[j], c]
+                place = moved[i]
+                for c in range(width):
+                    place[c] = places[where[i], c]
+                state = _mix(salt + _mix((np.uint64(first + i) << _S32) + np.uint64(epoch)))
+                for j in range(n):
+                    squared = np.float32(0.0)
+                    for c in range(width):
+                        apart = place[c] - near[j, c]
+                        squared += apart * apart
+                    factor = _factor(curve, squared, 0)
+                    for c in range(width):
+                        place[c] += _clipped(factor * (place[c] - near[j, c])) * alpha
+                        push[c] = np.float32(0.0)
+                    for _ in range(n_pushes):
+                        state = state * _STEP + _GOLDEN
+                        other = np.int64(((state >> _S32) * n_drawn) >> _S32)
+                        squared = np.float32(0.0)
+                        for c in range(width):
+                            apart = place[c] - drawn[other, c]
+                            squared += apart * apart
+                        factor = _factor(curve, squared, 2)
+                        for c in range(width):
+                            push[c] += _clipped(factor * (place[c] - drawn[other, c]))
+                    for c in range(width):
+                        place[c] += push[c] * beta
+        return moved
+
+    return move_rows
 
 
 @jit(parallel=True)
@@ -112,14 +146,16 @@ def take_nearest(
     for g in prange(rows.size):
         i, row = rows[g], products[g]
         heap, bar = heaps[i], least[i]
+        if not _any_near(row, halves, bar):
+            continue
         for j in range(row.size):
-            key = row[j] - halves[j]
+            key = np.int32(row[j] - halves[j])
             if key < bar:
                 continue
             entry = (np.int64(key) << 32) + (LAST - np.int64(ids[j]))
             if entry > heap[0]:
                 _replace_least(heap, entry)
-                bar = np.float32(heap[0] >> 32)
+                bar = np.int32(heap[0] >> 32)
         least[i] = bar
 
 

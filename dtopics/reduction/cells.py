@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dtopics.execution.threads import one_blas_thread
 from dtopics.reduction._rows import checked
 from dtopics.reduction.neighbors import check_k
+from dtopics.reduction.products import Multiply, products
 
 #: Axes that candidates are chosen in. With 64, half of the neighbours of 100,000 Reddit titles
 #: (256 dimensions) are not among the candidates.
@@ -69,7 +69,7 @@ class Cells:
         The place in the sample of each row of `codes`.
     offsets : ndarray of int32, shape (n_cells + 1,)
     centres : ndarray of int8, shape (n_cells, n_axes + 1)
-    centre_halves : ndarray of float32, shape (n_cells,)
+    centre_halves : ndarray of int32, shape (n_cells,)
         Half of their squared lengths, and of what counts of the cells' spread. With it, the cell
         that is nearest to a row of the sample is the row's own.
     n_look : int
@@ -89,7 +89,7 @@ class Cells:
     order: NDArray[np.int32]
     offsets: NDArray[np.int32]
     centres: NDArray[np.int8]
-    centre_halves: NDArray[np.float32]
+    centre_halves: NDArray[np.int32]
     n_look: int
     n_candidates: int
     recall: float
@@ -130,9 +130,8 @@ class CellNeighbors:
         self.cells = cells
         self._X = checked(X)
         self._xx = kernels.squared_lengths(self._X)
-        self._codes = cells.codes.astype(np.float32)
-        self._code_halves = halves_of(self._codes)
-        self._regions = _spread(cells.centres.astype(np.float32), REGIONS)
+        self._code_halves = halves_of(cells.codes)
+        self._regions = _spread(cells.centres, REGIONS)
 
     @property
     def n_features(self) -> int:
@@ -161,13 +160,13 @@ class CellNeighbors:
         n_candidates = min(self.cells.n_candidates * k, len(self._X))
         indices = np.full((len(Q), k), -1, dtype=np.int32)
         distances = np.full((len(Q), k), np.inf)
-        with one_blas_thread():
+        with products() as multiply:
             for start in range(0, len(Q), TILE):
                 tile = Q[start : start + TILE]
                 codes = encoded(tile, self.cells)
                 # Rows near each other, one after the other, find more of what they need in the
                 # cache.
-                near = _assigned(codes, self._regions, halves_of(self._regions))
+                near = _assigned(codes, self._regions, halves_of(self._regions), multiply)
                 by = np.argsort(near, kind="stable")
                 found = np.full((len(tile), k), -1, dtype=np.int32)
                 far = np.full((len(tile), k), np.inf)
@@ -176,7 +175,7 @@ class CellNeighbors:
                     self._X,
                     self._xx,
                     self.cells.order,
-                    self._candidates(codes[by], n_candidates),
+                    self._candidates(codes[by], n_candidates, multiply),
                     self.metric == "euclidean",
                     found,
                     far,
@@ -184,53 +183,51 @@ class CellNeighbors:
                 indices[start + by], distances[start + by] = found, far
         return indices, distances
 
-    def _candidates(self, codes: NDArray[np.float32], n: int) -> NDArray[np.int64]:
+    def _candidates(self, codes: NDArray[np.int8], n: int, multiply: Multiply) -> NDArray[np.int64]:
         """Return the entries of the `n` rows with the best keys, for each row of codes."""
         from dtopics.reduction import _cell_kernels as kernels
 
         cells = self.cells
         of_cells = np.diff(cells.offsets)
-        rows, starts = cells_to_look_at(codes, cells, of_cells, max(n, cells.n_look))
+        rows, starts = cells_to_look_at(codes, cells, of_cells, max(n, cells.n_look), multiply)
         heaps = np.full((len(codes), n), kernels.NOTHING, dtype=np.int64)
-        least = np.full(len(codes), -np.inf, dtype=np.float32)
-        sizes = np.diff(starts)
-        gathered = np.empty((int(sizes.max()), codes.shape[1]), dtype=np.float32)
-        flat = np.empty(int((sizes * of_cells).max()), dtype=np.float32)
-        for cell in np.flatnonzero(sizes):
+        least = np.full(len(codes), kernels.NOTHING >> 32, dtype=np.int32)
+        for cell in np.flatnonzero(np.diff(starts)):
             who = rows[starts[cell] : starts[cell + 1]]
             first, stop = int(cells.offsets[cell]), int(cells.offsets[cell + 1])
-            queries = np.take(codes, who, axis=0, out=gathered[: len(who)], mode="clip")
-            products = flat[: len(who) * (stop - first)].reshape(len(who), stop - first)
-            np.matmul(queries, self._codes[first:stop].T, out=products)
-            kernels.take_candidates(products, who, first, self._code_halves, heaps, least)
+            found = multiply(codes[who], cells.codes[first:stop])
+            kernels.take_candidates(found, who, first, self._code_halves, heaps, least)
         return heaps
 
 
-def encoded(rows: NDArray[np.float32], cells: Cells) -> NDArray[np.float32]:
-    """Return the codes of rows, whole numbers, shape (n_rows, n_axes + 1)."""
+def encoded(rows: NDArray[np.float32], cells: Cells) -> NDArray[np.int8]:
+    """Return the codes of rows, shape (n_rows, n_axes + 1)."""
     from dtopics.reduction import _cell_kernels as kernels
 
     rotated = kernels.rotate(rows, cells.unit, cells.centre, cells.rotation)
     return np.asarray(kernels.encode(rotated, cells.middle, cells.scale))
 
 
-def cells_of(codes: NDArray[np.float32], cells: Cells) -> NDArray[np.int32]:
+def cells_of(codes: NDArray[np.int8], cells: Cells) -> NDArray[np.int32]:
     """Return the cell that each row of codes lies in."""
-    return _assigned(codes, cells.centres.astype(np.float32), cells.centre_halves)
+    with products() as multiply:
+        return _assigned(codes, cells.centres, cells.centre_halves, multiply)
 
 
 def cells_to_look_at(
-    codes: NDArray[np.float32], cells: Cells, sizes: NDArray[Any], n_look: int
+    codes: NDArray[np.int8], cells: Cells, sizes: NDArray[Any], n_look: int, multiply: Multiply
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Choose the nearest cells of each row of codes, until they hold `n_look` rows.
 
     Parameters
     ----------
-    codes : ndarray of float32, shape (n_rows, n_axes + 1)
+    codes : ndarray of int8, shape (n_rows, n_axes + 1)
     cells : Cells
     sizes : ndarray of int, shape (n_cells,)
         Rows in each cell.
     n_look : int
+    multiply : callable
+        Of `products`.
 
     Returns
     -------
@@ -241,15 +238,13 @@ def cells_to_look_at(
     """
     from dtopics.reduction import _cell_kernels as kernels
 
-    centres, halves = cells.centres.astype(np.float32), cells.centre_halves
+    centres, halves = cells.centres, cells.centre_halves
     chosen = np.empty((min(CHOICE, len(codes)), len(centres) + 1), dtype=np.int16)
-    products = np.empty((len(chosen), len(centres)), dtype=np.float32)
     counts = np.empty(len(codes), dtype=np.int32)
     found = []
     for start in range(0, len(codes), CHOICE):
         of_part = counts[start : start + CHOICE]
-        tile = products[: len(of_part)]
-        np.matmul(codes[start : start + CHOICE], centres.T, out=tile)
+        tile = multiply(codes[start : start + CHOICE], centres)
         kernels.choose_cells(tile, halves, sizes, n_look, chosen, of_part)
         found.append(kernels.packed(chosen, of_part))
     return kernels.rows_by_cell(np.concatenate(found), counts, len(centres))  # type: ignore[no-any-return]
@@ -288,11 +283,11 @@ def divide(X: NDArray[np.float32], metric: str, n_axes: int) -> Cells:
     cut = float(np.quantile(np.abs(_spread(rotated[:, :-1], AXES_ROWS)), CUT_QUANTILE))
     scale = kernels.LARGEST_CODE / cut if cut > 0 else 0.0
     codes = kernels.encode(rotated, middle, scale)
-    with one_blas_thread():
-        centres = _centres(codes)
-        spreads = _spreads(codes, _assigned(codes, centres, halves_of(centres)), centres)
-        centre_halves = halves_of(centres, spreads)
-        cells = _assigned(codes, centres, centre_halves)
+    with products() as multiply:
+        centres = _centres(codes, multiply)
+        near = _assigned(codes, centres, halves_of(centres), multiply)
+        centre_halves = halves_of(centres, _spreads(codes, near, centres))
+        cells = _assigned(codes, centres, centre_halves, multiply)
     order = np.argsort(cells, kind="stable").astype(np.int32)
     return Cells(
         unit=unit,
@@ -300,10 +295,10 @@ def divide(X: NDArray[np.float32], metric: str, n_axes: int) -> Cells:
         rotation=rotation,
         middle=middle,
         scale=scale,
-        codes=codes[order].astype(np.int8),
+        codes=codes[order],
         order=order,
         offsets=np.searchsorted(cells[order], np.arange(len(centres) + 1)).astype(np.int32),
-        centres=centres.astype(np.int8),
+        centres=centres,
         centre_halves=centre_halves,
         n_look=len(X),
         n_candidates=max(CANDIDATES),
@@ -358,7 +353,7 @@ def _principal_axes(
     return centre.astype(np.float32), np.ascontiguousarray(widest, dtype=np.float32)
 
 
-def _centres(codes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _centres(codes: NDArray[np.int8], multiply: Multiply) -> NDArray[np.int8]:
     """Return the centres of k-means, as whole numbers, those of a region together."""
     from dtopics.reduction import _cell_kernels as kernels
 
@@ -366,13 +361,18 @@ def _centres(codes: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = _spread(codes, TRAINING_ROWS * n_cells)
     centres = _spread(rows, n_cells).copy()
     for _ in range(ROUNDS):
-        kernels.cell_means(rows, _assigned(rows, centres, halves_of(centres)), centres)
+        near = _assigned(rows, centres, halves_of(centres), multiply)
+        kernels.cell_means(rows, near, centres)
     regions = _spread(centres, REGIONS)
-    return centres[np.argsort(_assigned(centres, regions, halves_of(regions)), kind="stable")]
+    near = _assigned(centres, regions, halves_of(regions), multiply)
+    return centres[np.argsort(near, kind="stable")]
 
 
 def _assigned(
-    codes: NDArray[np.float32], centres: NDArray[np.float32], halves: NDArray[np.float32]
+    codes: NDArray[np.int8],
+    centres: NDArray[np.int8],
+    halves: NDArray[np.int32],
+    multiply: Multiply,
 ) -> NDArray[np.int32]:
     """Return the nearest centre of each row."""
     from dtopics.reduction import _cell_kernels as kernels
@@ -380,21 +380,21 @@ def _assigned(
     nearest = np.empty(len(codes), dtype=np.int32)
     for start in range(0, len(codes), CHOICE):
         part = slice(start, start + CHOICE)
-        kernels.nearest_centres(codes[part] @ centres.T, halves, nearest[part])
+        kernels.nearest_centres(multiply(codes[part], centres), halves, nearest[part])
     return nearest
 
 
-def halves_of(codes: NDArray[Any], spreads: Any = 0.0) -> NDArray[np.float32]:
+def halves_of(codes: NDArray[np.int8], spreads: Any = 0.0) -> NDArray[np.int32]:
     """Return half of the codes' squared lengths, and of what counts of a spread, rounded."""
     squared = np.einsum("ij,ij->i", codes, codes, dtype=np.float64) + SPREAD * spreads
-    return np.asarray(np.rint(squared / 2), dtype=np.float32)
+    return np.asarray(np.rint(squared / 2), dtype=np.int32)
 
 
 def _spreads(
-    codes: NDArray[np.float32], cells: NDArray[np.int32], centres: NDArray[np.float32]
+    codes: NDArray[np.int8], cells: NDArray[np.int32], centres: NDArray[np.int8]
 ) -> NDArray[np.float64]:
     """Return the mean squared distance of each cell's rows to its centre; 0 without rows."""
-    apart = codes - centres[cells]
+    apart = codes.astype(np.int16) - centres[cells]
     squared = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
     sizes = np.bincount(cells, minlength=len(centres))
     return np.bincount(cells, squared, len(centres)) / np.maximum(sizes, 1)

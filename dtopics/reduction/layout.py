@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 #: Places that push: so many are drawn for an epoch. They stay in a core's cache, and did as well as
 #: all of them.
 DRAWN = 16_384
+#: Places that push when an edge pulls: umap-learn's five are no better than three that push as hard
+#: together.
+PUSHES = 3
 #: umap-learn's epochs for more than 10,000 rows.
 EPOCHS = 200
 
@@ -47,11 +50,11 @@ def lay_out(
     from dtopics.reduction import _layout_kernels as kernels
 
     offsets, tails = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
-    weights = graph.data.astype(np.float32)
+    weights, move_rows = kernels.shares(graph.data), kernels.mover(start.shape[1])
     places, rows = start, np.arange(len(start))
     for epoch in range(n_epochs):
         drawn = places[kernels.draw_rows(len(places), DRAWN, seed, epoch)]
-        places = kernels.move_rows(
+        places = move_rows(
             places, rows, rows, 0, offsets, tails, weights, drawn, seed, epoch, n_epochs, rate,
             forces, negatives,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from dtopics.reduction import _cell_kernels as kernels
 from dtopics.reduction import cells as module
 from dtopics.reduction import umap as umap_module
 from dtopics.reduction.cells import CellNeighbors, Cells, cells_to_look_at, encoded, fit_cells
+from dtopics.reduction.products import by_floats, by_integers, products
 
 from .contract import clustered, same_bits
 
@@ -108,7 +109,9 @@ def test_products_of_codes_are_exact(data):
     cells = index.cells
     codes = encoded(Q, index.cells)
     exact = codes.astype(np.int64) @ cells.codes.T.astype(np.int64)
-    np.testing.assert_array_equal(codes @ cells.codes.T.astype(np.float32), exact)
+    for multiply in (by_integers, by_floats):
+        np.testing.assert_array_equal(multiply(codes, cells.codes), exact)
+        assert multiply(codes[:0], cells.codes).shape == (0, len(cells.codes))
     largest_half = (module.AXES + 1) * kernels.LARGEST_CODE**2 * (1 + 4 * module.SPREAD) / 2
     assert (module.AXES + 1) * kernels.LARGEST_CODE**2 + largest_half < 2**24
 
@@ -122,7 +125,7 @@ def test_looking_at_all_of_it_finds_the_best_candidates(data):
         np.int64
     )
     expected = np.argsort(-keys, axis=1, kind="stable")[:, :30]
-    heaps = everywhere._candidates(codes, 30)
+    heaps = everywhere._candidates(codes, 30, by_floats)
     found = kernels.LAST - (-np.sort(-heaps, axis=1) & kernels.LAST)
     np.testing.assert_array_equal(found, expected)
 
@@ -132,9 +135,10 @@ def test_cells_are_chosen_until_they_hold_enough_rows(data):
     cells = index.cells
     codes = encoded(Q, index.cells)
     sizes = np.diff(cells.offsets)
-    keys = codes @ cells.centres.T.astype(np.float32) - cells.centre_halves
+    keys = codes.astype(np.int64) @ cells.centres.T - cells.centre_halves
     for n_look in (1, 100, 1_000, len(cells.codes)):
-        rows, starts = cells_to_look_at(codes, index.cells, np.diff(index.cells.offsets), n_look)
+        with products() as multiply:
+            rows, starts = cells_to_look_at(codes, index.cells, sizes, n_look, multiply)
         held = np.zeros(len(Q), dtype=int)
         least = np.full(len(Q), np.inf)
         for cell in range(len(sizes)):

@@ -26,9 +26,9 @@ def moved(places, edges, *, first=0, n_moved=None, epoch=0, n_epochs=10, rate=0.
     weights = np.array([w for one in listed for _, w in one], np.float32)
     drawn = places if drawn is None else drawn
     where = np.arange(first, first + n_moved)
-    return kernels.move_rows(
-        places, where, np.arange(n_moved), first, offsets, tails, weights, drawn, seed, epoch,
-        n_epochs, rate, FORCES, negatives,
+    return kernels.mover(3)(
+        places, where, np.arange(n_moved), first, offsets, tails, kernels.shares(weights), drawn,
+        seed, epoch, n_epochs, rate, FORCES, negatives,
     )  # fmt: skip
 
 
@@ -60,11 +60,11 @@ def test_places_that_are_drawn_push_all_at_once(places):
     np.testing.assert_allclose(found[0], places[0] + 0.3 * push(places[0], places[4]), rtol=1e-4)
 
 
-def test_two_and_a_half_pushes(places):
-    for epoch, n in ((0, 2), (1, 3), (2, 2), (3, 3)):
-        found = moved(places, {0: [(0, 1.0)]}, negatives=2.5, drawn=places[4:5], epoch=epoch)
-        step = 0.1 * (1 - epoch / 10) * n * push(places[0], places[4])
-        np.testing.assert_allclose(found[0], places[0] + step, rtol=1e-4)
+@pytest.mark.parametrize("negatives", [0.0, 0.5, 2.5, 5.0, 40.0])
+def test_as_hard_a_push_as_of_so_many(places, negatives):
+    found = moved(places, {0: [(0, 1.0)]}, negatives=negatives, drawn=places[4:5], epoch=3)
+    step = 0.1 * (1 - 3 / 10) * negatives * push(places[0], places[4])
+    np.testing.assert_allclose(found[0], places[0] + step, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("weight", "times"), [(1.0, 200), (0.25, 50), (0.0101, 2), (0.004, 0)])
@@ -93,9 +93,9 @@ def test_where_rows_stand_and_their_order_are_no_matter(places):
     listed = [sorted(edges[i]) for i in range(12)]
     tails = stand[[t for one in listed for t, _ in one]]
     weights = np.array([w for one in listed for _, w in one], np.float32)
-    found = kernels.move_rows(
+    found = kernels.mover(3)(
         table, stand, np.random.default_rng(5).permutation(12), 0,
-        np.cumsum([0, *map(len, listed)]), tails, weights, places, 7, 3, 10, 0.1, FORCES, 5.0,
+        np.cumsum([0, *map(len, listed)]), tails, kernels.shares(weights), places, 7, 3, 10, 0.1, FORCES, 5.0,
     )  # fmt: skip
     same_bits(plain, found)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from dtopics.data import Block
 from dtopics.execution import Executor
-from dtopics.reduction.layout import DRAWN
+from dtopics.reduction.layout import DRAWN, PUSHES
 from dtopics.reduction.refining.graph import LOOK_ROWS
 from dtopics.reduction.refining.steps import (
     AXES,
@@ -33,7 +33,8 @@ from dtopics.store import Run, Stage, own_lengths, spans
 
 #: Documents of a span, at the most.
 SPAN_ROWS = 2**17
-#: Spans that even a small corpus is divided into.
+#: Spans that even a small corpus is divided into. Any other has a multiple of them, so that two or
+#: four workers end an epoch together.
 MIN_SPANS = 4
 #: The part of umap-learn's learning rate that the first epoch has.
 RATE = 0.5
@@ -79,7 +80,8 @@ def refine(
     """
     others = reducer.parameters
     n_rows = sum(block.n_rows for block in blocks)
-    members = list(spans(blocks, max(MIN_SPANS, -(-n_rows // SPAN_ROWS))).values())
+    n_spans = MIN_SPANS * -(-n_rows // (MIN_SPANS * SPAN_ROWS))
+    members = list(spans(blocks, n_spans).values())
     listed = tuple(
         Block("spans", number, 0, sum(block.n_rows for block in of_span))
         for number, of_span in enumerate(members)
@@ -105,7 +107,7 @@ def refine(
 
     rate = float(others.get("learning_rate", 1.0)) * RATE
     seed = reducer.random_state or 0
-    about = {"n_epochs": n_epochs, "rate": rate, "seed": seed, "drawn": DRAWN}
+    about = {"n_epochs": n_epochs, "rate": rate, "seed": seed, "drawn": DRAWN, "pushes": PUSHES}
     epochs = [blocks_of_epoch(epoch, listed) for epoch in range(n_epochs)]
     of_epochs = [(blocks_[0].segment, len(listed), 0) for blocks_ in epochs]
     moved = run.stage("moved", about, [graph], of_epochs)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dtopics.execution.threads import one_blas_thread
 from dtopics.reduction.cells import Cells, cells_to_look_at, halves_of
+from dtopics.reduction.products import Multiply, products
 
 #: Rows of the corpus that a row is compared with, those of the cells nearest to it.
 LOOK_ROWS = 16_384
@@ -89,11 +89,10 @@ def nearest_rows(
     n = len(mine.codes)
     if not n:
         return np.empty((0, n_neighbors), np.int32), np.empty((0, n_neighbors))
-    queries = mine.codes.astype(np.float32)
     heaps = np.full((n, n_neighbors), _cell_kernels.NOTHING, dtype=np.int64)
-    least = np.full(n, -np.inf, dtype=np.float32)
-    with one_blas_thread():
-        rows, starts = _looking(queries, cells, sizes)
+    least = np.full(n, _cell_kernels.NOTHING >> 32, dtype=np.int32)
+    with products() as multiply:
+        rows, starts = _looking(mine.codes, cells, sizes, multiply)
         for some in _together(others):
             halves = [halves_of(other.codes) for other in some]
             counts = np.sum([np.diff(other.offsets) for other in some], axis=0)
@@ -103,15 +102,14 @@ def nearest_rows(
                 codes = np.concatenate([other.codes[part] for other, _, part in listed])
                 ids = np.concatenate([other.ids[part] for other, _, part in listed])
                 half = np.concatenate([half[part] for _, half, part in listed])
-                columns = codes.astype(np.float32).T
                 looking = rows[starts[cell] : starts[cell + 1]]
                 for start in range(0, len(looking), step := max(1, PRODUCTS // len(ids))):
                     who = looking[start : start + step]
-                    products = queries[who] @ columns
-                    _layout_kernels.take_nearest(products, who, ids, half, heaps, least)
+                    found = multiply(mine.codes[who], codes)
+                    _layout_kernels.take_nearest(found, who, ids, half, heaps, least)
     nearest = np.empty((n, n_neighbors), dtype=np.int32)
     apart = np.empty((n, n_neighbors))
-    squares = np.einsum("ij,ij->i", queries, queries, dtype=np.float64)
+    squares = np.einsum("ij,ij->i", mine.codes, mine.codes, dtype=np.float64)
     _layout_kernels.in_order(heaps, mine.ids, squares, nearest, apart)
     return nearest, apart
 
@@ -129,11 +127,11 @@ def _together(spans: Iterable[Coded]) -> Iterator[list[Coded]]:
 
 
 def _looking(
-    queries: NDArray[np.float32], cells: Cells, sizes: NDArray[np.int64]
+    queries: NDArray[np.int8], cells: Cells, sizes: NDArray[np.int64], multiply: Multiply
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the rows that look at each cell, and where each cell's begin."""
     tiles = [
-        cells_to_look_at(queries[start : start + TILE], cells, sizes, LOOK_ROWS)
+        cells_to_look_at(queries[start : start + TILE], cells, sizes, LOOK_ROWS, multiply)
         for start in range(0, len(queries), TILE)
     ]
     starts = np.sum([of_tile for _, of_tile in tiles], axis=0)

@@ -85,7 +85,7 @@ class CodeSpan:
             reduced = self.reduced.array("reduced", one)
             placed = np.flatnonzero(np.isfinite(reduced).all(axis=1))
             vectors = self.embeddings.array("embeddings", one)[placed].astype(np.float32)
-            codes.append(encoded(vectors, cells).astype(np.int8))
+            codes.append(encoded(vectors, cells))
             places.append(reduced[placed])
             counts.append(len(placed))
         of_span = np.concatenate(codes)
@@ -259,7 +259,7 @@ class MoveSpan:
         places, positions = self._places(epoch), self.spans.positions()
         first, stop = self.spans.first[block.index : block.index + 2]
         drawn = positions[kernels.draw_rows(len(places), DRAWN, self.seed, epoch)]
-        moved = kernels.move_rows(
+        moved = kernels.mover(self.n_components)(
             places, positions[first:stop], order, first,
             graph.offsets, graph.tails, graph.weights, places[drawn], self.seed, epoch,
             self.n_epochs, self.rate, model.forces, model.negative_sample_rate,
@@ -270,10 +270,12 @@ class MoveSpan:
         """Return the edges to where documents stand by cell, and the span's rows by cell."""
         span = self.spans.blocks[number]
 
+        from dtopics.reduction import _layout_kernels as kernels
+
         def load() -> tuple[Graph, NDArray[np.int32]]:
             names = ("offsets", "tails", "weights")
             offsets, tails, weights = (self.graph.array(name, span) for name in names)
-            graph = Graph(offsets, self.spans.positions()[tails], weights)
+            graph = Graph(offsets, self.spans.positions()[tails], kernels.shares(weights))
             return graph, self.spans.coded.array("rows", span)
 
         key = self.graph.location.url, self.spans.key, number
@@ -377,7 +379,7 @@ def cells_of_stage(stage: Stage) -> Cells:
 def cells_of_rows(codes: NDArray[np.int8], cells: Cells, some: int = 65_536) -> NDArray[np.int32]:
     """Return the cell of each row, some rows at a time."""
     starts = range(0, len(codes), some)
-    found = [cells_of(codes[start : start + some].astype(np.float32), cells) for start in starts]
+    found = [cells_of(codes[start : start + some], cells) for start in starts]
     return np.concatenate([np.empty(0, np.int32), *found])
 
 
