@@ -195,7 +195,7 @@ class CellNeighbors:
         for cell in np.flatnonzero(np.diff(starts)):
             who = rows[starts[cell] : starts[cell + 1]]
             first, stop = int(cells.offsets[cell]), int(cells.offsets[cell + 1])
-            found = multiply(codes[who], cells.codes[first:stop])
+            found = multiply.chosen(codes, who, cells.codes[first:stop])
             kernels.take_candidates(found, who, first, self._code_halves, heaps, least)
         return heaps
 
@@ -226,8 +226,7 @@ def cells_to_look_at(
     sizes : ndarray of int, shape (n_cells,)
         Rows in each cell.
     n_look : int
-    multiply : callable
-        Of `products`.
+    multiply : Multiply
 
     Returns
     -------

@@ -10,7 +10,7 @@ from dtopics.reduction import _cell_kernels as kernels
 from dtopics.reduction import cells as module
 from dtopics.reduction import umap as umap_module
 from dtopics.reduction.cells import CellNeighbors, Cells, cells_to_look_at, encoded, fit_cells
-from dtopics.reduction.products import by_floats, by_integers, products
+from dtopics.reduction.products import Multiply, by_floats, by_integers, products
 
 from .contract import clustered, same_bits
 
@@ -109,7 +109,7 @@ def test_products_of_codes_are_exact(data):
     cells = index.cells
     codes = encoded(Q, index.cells)
     exact = codes.astype(np.int64) @ cells.codes.T.astype(np.int64)
-    for multiply in (by_integers, by_floats):
+    for multiply in map(Multiply, (by_integers, by_floats)):
         np.testing.assert_array_equal(multiply(codes, cells.codes), exact)
         assert multiply(codes[:0], cells.codes).shape == (0, len(cells.codes))
     largest_half = (module.AXES + 1) * kernels.LARGEST_CODE**2 * (1 + 4 * module.SPREAD) / 2
@@ -125,7 +125,7 @@ def test_looking_at_all_of_it_finds_the_best_candidates(data):
         np.int64
     )
     expected = np.argsort(-keys, axis=1, kind="stable")[:, :30]
-    heaps = everywhere._candidates(codes, 30, by_floats)
+    heaps = everywhere._candidates(codes, 30, Multiply(by_floats))
     found = kernels.LAST - (-np.sort(-heaps, axis=1) & kernels.LAST)
     np.testing.assert_array_equal(found, expected)
 

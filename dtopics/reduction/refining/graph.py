@@ -105,7 +105,7 @@ def nearest_rows(
                 looking = rows[starts[cell] : starts[cell + 1]]
                 for start in range(0, len(looking), step := max(1, PRODUCTS // len(ids))):
                     who = looking[start : start + step]
-                    found = multiply(mine.codes[who], codes)
+                    found = multiply.chosen(mine.codes, who, codes)
                     _layout_kernels.take_nearest(found, who, ids, half, heaps, least)
     nearest = np.empty((n, n_neighbors), dtype=np.int32)
     apart = np.empty((n, n_neighbors))
