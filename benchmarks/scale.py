@@ -136,7 +136,7 @@ def watch(process):
             together, first = max(together, sum(held)), max(first, held[0])
             children.append((time.time(), max(held[1:], default=0)))
             largest = max(largest, children[-1][1])
-        time.sleep(0.2)
+        time.sleep(0.5)  # looking takes milliseconds for each process
     peaks = {
         "peak_mib": together // MIB,
         "first_process_mib": first // MIB,
@@ -149,7 +149,7 @@ def peak_of_stages(held, walls, ends):
     """Return the peak MiB of the largest child while each stage was at work."""
     return {
         stage: max(
-            (n for when, n in held if end - walls[stage] - 0.3 <= when <= end), default=0
+            (n for when, n in held if end - walls[stage] - 0.6 <= when <= end), default=0
         ) // MIB
         for stage, end in ends.items()
     }  # fmt: skip
