@@ -221,9 +221,16 @@ def transform_command(
 @click.option("--topic", type=int, help="One topic: its words, weights and examples.")
 @click.option("--limit", type=int, default=50, show_default=True, help="Most topics shown.")
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
+@click.option("--versions", is_flag=True, help="What was done to the topics since the fit.")
 @click.option("--storage-options", metavar="JSON")
 def topics_command(
-    run_url: str, topic: int | None, limit: int, *, as_json: bool, storage_options: str | None
+    run_url: str,
+    topic: int | None,
+    limit: int,
+    *,
+    as_json: bool,
+    versions: bool,
+    storage_options: str | None,
 ) -> None:
     r"""Show the topics of RUN.
 
@@ -232,6 +239,7 @@ def topics_command(
       dtopics topics runs/reviews
       dtopics topics runs/reviews --topic 3
       dtopics topics runs/reviews --json | jq '.[].words[0]'
+      dtopics topics runs/reviews --versions
     """
     from dtopics.model import TopicModel
     from dtopics.report import text
@@ -240,6 +248,9 @@ def topics_command(
         storage = _storage_options({"storage_options": storage_options})
         model = TopicModel.load(run_url, storage_options=storage)
         topics = model._topics
+        if versions:
+            text.print_versions(model._run.versions)
+            return
         if topic is not None and topic not in topics.ids:
             message = f"there is no topic {topic}; there are {topics.ids[0]} to {topics.ids[-1]}"
             raise InputError(message)

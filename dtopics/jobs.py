@@ -227,7 +227,7 @@ def _fit(
     with _planned(corpus, run, params["block_size"], around) as (segment, executor):
         with computing(around.client):
             inputs = _inputs(run, segment, corpus, embeddings, y, executor, around.progress)
-        recipe = replace(recipe, embedder=_settled(recipe.embedder, run, executor))
+        recipe = replace(recipe, embedder=settled(recipe.embedder, run, executor))
         if many := many_terms(recipe.counting, segment.n_rows):
             logger.warning(many)
         executor.require(_need(corpus, segment, recipe, around).check)
@@ -235,7 +235,8 @@ def _fit(
         run.begin(describe_params(params) | {"embeddings_given": embeddings is not None})
         fitted = fit(run, inputs, recipe, executor)
         verify_read(segment, corpus.storage_options)
-        assign(run, inputs, fitted, run.location / "assignments", executor)
+        documents, clusters = fitted.stages["documents"], fitted.stages["clusters"]
+        assign(run, inputs.bare, fitted.topics, documents, clusters, executor)
         run.finish(fitted.version)
     return Job(run, fitted, segment)
 
@@ -313,7 +314,7 @@ def _transform(
     with _planned(corpus, work, block_size, around) as (segment, executor):
         with computing(around.client):
             inputs = _inputs(work, segment, corpus, embeddings, None, executor, around.progress)
-        embedder = _settled(embedder, work, executor)
+        embedder = settled(embedder, work, executor)
         if "fitted" not in work.state:
             _check_width(embeddings, embedder, topics, around.run.storage_options, executor)
         work.begin({"model": str(run.location)})
@@ -434,7 +435,7 @@ def _given_embeddings(
         rows = ReadRows(str(embeddings), run.location.storage_options)
         return Given(rows, rows.key(), info.dtype, executor)
     array = np.asarray(embeddings)
-    return Given(ArrayRows(array), _digest(array), info.dtype, here)
+    return Given(ArrayRows(array), array_digest(array), info.dtype, here)
 
 
 def _given_targets(y: Any, n_rows: int, here: Executor) -> Given:
@@ -451,7 +452,7 @@ def _given_targets(y: Any, n_rows: int, here: Executor) -> Given:
     _, found = np.unique(targets[targets >= 0], return_inverse=True)
     targets = targets.astype(np.int64)
     targets[targets >= 0] = found
-    return Given(ArrayRows(targets), _digest(targets), "int64", here)
+    return Given(ArrayRows(targets), array_digest(targets), "int64", here)
 
 
 def _spool_dask(embeddings: Any, run: Run) -> str:
@@ -506,14 +507,15 @@ def computing(client: Any) -> Iterator[None]:
         yield
 
 
-def _digest(array: Any) -> str:
+def array_digest(array: Any) -> str:
+    """Return a hash of an array's content, type and shape."""
     digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
     for start in range(0, len(array), 65_536):
         digest.update(np.ascontiguousarray(array[start : start + 65_536]).data)
     return digest.hexdigest()
 
 
-def _settled(embedder: Any, run: Run, executor: Executor) -> Any:
+def settled(embedder: Any, run: Run, executor: Executor) -> Any:
     """Settle what depends on the workers' hardware: once for a run, and for all its blocks."""
     if not hasattr(embedder, "resolve"):
         return embedder

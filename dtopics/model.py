@@ -17,6 +17,7 @@ from dtopics.data import OUTLIER
 from dtopics.errors import InputError, NotFittedError
 from dtopics.execution.cluster import LocalSettings
 from dtopics.execution.progress import LogProgress, Progress, SilentProgress
+from dtopics.later import LaterSteps
 from dtopics.report import results, tables
 from dtopics.store import Location, Run
 from dtopics.topics import Topics, diagnose
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dtopics")
 
 
-class TopicModel(BaseEstimator):  # type: ignore[misc]
+class TopicModel(LaterSteps, BaseEstimator):  # type: ignore[misc]
     """Topics of documents, over all of them, on one machine or many.
 
     Parameters
@@ -94,6 +95,10 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     topic_embeddings_ : ndarray of float32, shape (n_topics, n_features)
         Mean embedding of each topic, −1 first where there are outliers.
     c_tf_idf_ : csr_matrix of float64, shape (n_topics, n_terms)
+    custom_labels_ : list of str or None
+        Labels that were set, in the order of the topics.
+    versions_ : pandas.DataFrame
+        What was done to the topics since the fit.
     messages_ : list of str
         What looks wrong with the topics, each with the setting that changes it.
     run_ : str
@@ -410,7 +415,7 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
     @property
     def c_tf_idf_(self) -> Any:
         """Weights of terms, one row per topic."""
-        return results.c_tf_idf(self._run_with_rows, self.ctfidf_model)
+        return results.c_tf_idf(self._run_with_rows)
 
     @property
     def embeddings(self) -> Any:
@@ -454,12 +459,8 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
             in_memory = jobs.is_list(documents)
             self._temporary = temporary_folder(self if in_memory else None)
         url = self._temporary if self.run is None else self.run
-        around = jobs.Surroundings(
-            Location(url, self.storage_options or {}),
-            client,
-            progress or progress_of(self.verbose),
-            local,
-        )
+        location = Location(url, self.storage_options or {})
+        around = jobs.Surroundings(location, client, progress or progress_of(self.verbose), local)
         job = jobs.run_fit(self.get_params(deep=False), documents, embeddings, y, around)
         self._in_memory = jobs.is_list(documents)
         self._documents = documents if self._in_memory else None
@@ -509,6 +510,10 @@ class TopicModel(BaseEstimator):  # type: ignore[misc]
             return found
         found = results.lazy_assignments(folder, work)
         return found if lazy is None else (found[0], lazy)
+
+    def _around(self, client: Any) -> jobs.Surroundings:
+        """Return where a later step runs."""
+        return jobs.Surroundings(self._run.location, client, progress_of(self.verbose))
 
     def _embedder_for_new(self) -> Any:
         if getattr(self, "_embedder", None) is None:

@@ -298,14 +298,19 @@ def examples(
     return {topic: sorted(listed, key=lambda e: -e.similarity) for topic, listed in found.items()}
 
 
-def assign(run: Run, inputs: Inputs, fitted: Fitted, folder: Location, executor: Executor) -> Stage:
+def assign(
+    run: Run,
+    blocks: Sequence[Block],
+    topics: Topics,
+    documents: Stage,
+    clusters: Stage,
+    executor: Executor,
+) -> None:
     """Write every document's topic as Parquet; files of other topics are removed first."""
-    lookup = tuple(fitted.topics.lookup.tolist())
-    documents, clusters = fitted.stages["documents"], fitted.stages["clusters"]
+    folder, lookup = run.location / "assignments", tuple(topics.lookup.tolist())
     stage = run.stage("assignments", {"topics": list(lookup)}, [documents, clusters])
-    take_over(run, stage, folder, inputs.bare)
-    executor.map_blocks(stage, AssignBlock(documents, clusters, lookup, folder), inputs.bare)
-    return stage
+    take_over(run, stage, folder, blocks)
+    executor.map_blocks(stage, AssignBlock(documents, clusters, lookup, folder), blocks)
 
 
 def take_over(run: Run, stage: Stage, folder: Location, blocks: Sequence[Block]) -> None:

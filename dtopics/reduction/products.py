@@ -29,7 +29,9 @@ class Multiply:
 
     def __init__(self, way: Way) -> None:
         self._way = way
-        self._held = {np.int8: np.empty(0, np.int8), np.int32: np.empty(0, np.int32)}
+        self._held: dict[Any, NDArray[Any]] = {
+            np.int8: np.empty(0, np.int8), np.int32: np.empty(0, np.int32)
+        }  # fmt: skip
 
     def __call__(self, rows: NDArray[np.int8], others: NDArray[np.int8]) -> NDArray[np.int32]:
         """Return the products of rows with others; the next call overwrites them.

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from dtopics.data import Block
 from dtopics.errors import EmbeddingError
 from dtopics.report.tables import describe_topics
-from dtopics.representation.counts import from_table, to_csr
-from dtopics.representation.ctfidf import as_ctfidf, weigh
 from dtopics.store import Location, Run, Stage
 from dtopics.store.stage import read_table
 from dtopics.topics import Topics
+from dtopics.topics.counted import CountedTopics
 
 
 def far_share(run: Run) -> float:
@@ -44,14 +43,10 @@ def gave_way(run: Run) -> float:
     return float(receipt.notes.get("gave_way", 0.0)) if receipt is not None else 0.0
 
 
-def c_tf_idf(run: Run, ctfidf_model: Any) -> Any:
+def c_tf_idf(run: Run) -> Any:
     """Return the topics' c-TF-IDF, csr_matrix of float64, shape (n_topics, n_terms)."""
-    stage = run.fitted("topics")
-    idf = stage.whole_array("idf")
-    ids = np.array(stage.whole_json("topics")["ids"])
-    counts = to_csr(from_table(stage.whole_table("counts")), ids, len(idf))
-    reduce_ = as_ctfidf(ctfidf_model).reduce_frequent_words
-    return weigh(counts, idf, reduce_frequent_words=reduce_)
+    counted = CountedTopics.of(run.fitted("topics"))
+    return counted.weigh(counted.X)
 
 
 def parts(folder: Location, run: Run) -> list[Location]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtopics.topics import Topics
+from dtopics.topics.labelling import label_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +26,13 @@ def topic_info(topics: Topics, topic: int | None = None) -> pd.DataFrame:
     import pandas as pd
 
     ids = [t for t in topics.ids if topic is None or t == topic]
+    labels = {"CustomName": [label_of(topics, t) for t in ids]} if topics.labels else {}
     return pd.DataFrame(
         {
             "Topic": ids,
             "Count": [topics.sizes[t] for t in ids],
             "Name": [topics.names[t] for t in ids],
+            **labels,
             "Representation": [words_of(topics, t) for t in ids],
             "Representative_Docs": [[e.text for e in topics.examples[t]] for t in ids],
         }

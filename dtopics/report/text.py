@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dtopics.data import OUTLIER
@@ -48,6 +49,14 @@ def print_topics(topics: Topics, limit: int) -> None:
         f"{topics.n_outliers:,} outliers ({share:.0%})\n",
         highlight=False,
     )
+
+
+def print_versions(versions: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was done to the topics since the fit; the last line is in use."""
+    out = console()
+    for number, entry in enumerate(versions, start=1):
+        in_use = "  (in use)" if number == len(versions) else ""
+        out.print(plain(f"{entry['version']}  {entry['made']}{in_use}"))
 
 
 def print_topic(topics: Topics, topic: int) -> None:

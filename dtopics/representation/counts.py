@@ -110,8 +110,12 @@ def reterm(counts: TermCounts, ids: NDArray[np.int32]) -> TermCounts:
         The new id of each term, −1 for one that goes: ``new.ids_of(old.terms)``.
     """
     terms = ids[counts.terms]
-    known = terms >= 0
-    return _summed(counts.groups[known], terms[known], counts.counts[known])
+    return _summed(*chosen(TermCounts(counts.groups, terms, counts.counts), terms >= 0))
+
+
+def chosen(counts: TermCounts, mask: NDArray[np.bool_]) -> TermCounts:
+    """Return the entries where `mask` is true."""
+    return TermCounts(counts.groups[mask], counts.terms[mask], counts.counts[mask])
 
 
 def to_csr(counts: TermCounts, groups: ArrayLike, n_terms: int) -> csr_matrix:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dtopics.data import Block, Result, TermCounts
 from dtopics.execution.cache import cached
 from dtopics.protocols import DocumentReader
@@ -60,11 +63,8 @@ class CountBlocks:
     def _counts(self, blocks: Sequence[Block]) -> Iterator[TermCounts]:
         vocabulary = vocabulary_of(self.vocabulary)
         for block in blocks:
-            labels, start = self.clusters.array("labels", block), 0
-            for terms in terms_of(self.tokens, self.counting, block):
-                stop = start + terms.counts.shape[0]
-                yield count_block(terms, vocabulary, labels[start:stop])
-                start = stop
+            labels = self.clusters.array("labels", block)
+            yield from counts_of(self.tokens, self.counting, vocabulary, block, labels)
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,21 @@ def terms_of(tokens: Stage, counting: Counting, block: Block) -> Iterator[BlockT
     shortest, longest = counting.n_gram_range
     for piece in in_pieces(held, MOST_GRAMS // (longest - shortest + 1)):
         yield block_terms(piece, counting)
+
+
+def counts_of(
+    tokens: Stage,
+    counting: Counting,
+    vocabulary: Vocabulary,
+    block: Block,
+    groups: NDArray[np.integer[Any]],
+) -> Iterator[TermCounts]:
+    """Return the terms of each group of a block's documents, some documents at a time."""
+    start = 0
+    for terms in terms_of(tokens, counting, block):
+        stop = start + terms.counts.shape[0]
+        yield count_block(terms, vocabulary, groups[start:stop])
+        start = stop
 
 
 def vocabulary_of(stage: Stage) -> Vocabulary:

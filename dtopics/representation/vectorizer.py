@@ -12,7 +12,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -103,6 +103,23 @@ class Counting:
             "binary": self.binary,
             "min_df_scope": self.min_df_scope,
         }
+
+
+def counting_of(described: Mapping[str, Any]) -> Counting:
+    """Return what makes the same terms of tokens that are there; it cannot tokenise.
+
+    Parameters
+    ----------
+    described : mapping
+        What `Counting.describe_counting` returned.
+    """
+    words = described["stop_words"]
+    return replace(
+        as_counting(),
+        stop_words=None if words is None else tuple(words),
+        n_gram_range=tuple(described["n_gram_range"]),
+        binary=described["binary"],
+    )
 
 
 def as_counting(

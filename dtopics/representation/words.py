@@ -44,7 +44,7 @@ def top_words(
         raise SettingError(f"top_n_words={top_n_words!r}; expected at least 1")
     rows = zip(ctfidf.indptr[:-1], ctfidf.indptr[1:], strict=True)
     return [
-        _heaviest(ctfidf.indices[start:stop], ctfidf.data[start:stop], terms, top_n_words)
+        heaviest(ctfidf.indices[start:stop], ctfidf.data[start:stop], terms, top_n_words)
         for start, stop in rows
     ]
 
@@ -60,9 +60,10 @@ def topic_name(topic: int, words: WeightedWords) -> str:
     return "_".join([str(topic), *(word for word, _ in words[:4])])
 
 
-def _heaviest(
+def heaviest(
     ids: np.ndarray, weights: np.ndarray, terms: Sequence[str], n: int
 ) -> list[tuple[str, float]]:
+    """Return the `n` heaviest terms of one topic, as `top_words` does."""
     above = weights > 0
     ids, weights = ids[above], weights[above]
     if len(weights) > n:

@@ -29,7 +29,7 @@ class Run:
     state : dict
         What ``run.json`` says: ``corpus``, ``segments``, ``config`` and ``stages`` (the
         fingerprints) of the fit going on, ``fitted`` (the same of the last that was finished,
-        with its ``topics_version``). `save` writes it.
+        with its ``topics_version`` and `versions`). `save` writes it.
     """
 
     def __init__(self, location: Location) -> None:
@@ -223,11 +223,49 @@ class Run:
 
     def finish(self, topics_version: str) -> None:
         """Note that the fit is done, and put its topics into use."""
+        stages = dict(self.state["stages"])
         self.state["fitted"] = {
             "config": self.state["config"],
-            "stages": dict(self.state["stages"]),
+            "stages": stages,
             "topics_version": topics_version,
+            "versions": [{"version": topics_version, "made": "fit", "stages": stages}],
         }
+        self.save()
+
+    @property
+    def versions(self) -> list[dict[str, Any]]:
+        """The versions of the topics since the fit, the last of which is in use.
+
+        Each has its ``version``, what ``made`` it, and the ``stages`` that it changed, by name.
+        """
+        return list(self.finished["versions"])
+
+    def add_version(self, topics_version: str, made: str, stages: Mapping[str, str]) -> None:
+        """Put a version of the topics into use that was made of the one before.
+
+        Parameters
+        ----------
+        topics_version : str
+        made : str
+            The step that made it, for people.
+        stages : mapping of str to str
+            Fingerprints of the stages that are others than before, by name.
+        """
+        entry = {"version": topics_version, "made": made, "stages": dict(stages)}
+        self._use_versions([*self.versions, entry])
+
+    def drop_versions(self, n_kept: int) -> None:
+        """Take an earlier version of the topics up again; what later ones left stays."""
+        self._use_versions(self.versions[:n_kept])
+
+    def _use_versions(self, versions: list[dict[str, Any]]) -> None:
+        stages: dict[str, str] = {}
+        for entry in versions:
+            stages.update(entry["stages"])
+        self.state["stages"].update(stages)
+        self.state["fitted"].update(
+            versions=versions, stages=stages, topics_version=versions[-1]["version"]
+        )
         self.save()
 
     def topics_folder(self, version: str) -> Location:

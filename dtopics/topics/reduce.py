@@ -13,7 +13,7 @@ from dtopics.topics.topics import unit
 
 
 def merged_topics(
-    ids: NDArray[np.integer[Any]], centroids: NDArray[np.float64], nr_topics: int | str
+    ids: NDArray[np.integer[Any]], vectors: Any, nr_topics: int | str
 ) -> dict[int, int]:
     """Say which topics become one.
 
@@ -21,7 +21,8 @@ def merged_topics(
     ----------
     ids : ndarray of int, shape (n_topics,)
         Ascending; −1, where it is, is left as it is.
-    centroids : ndarray of float64, shape (n_topics, n_features)
+    vectors : ndarray of float64 or csr_matrix, shape (n_topics, n_features)
+        What topics are compared by: centroids, or c-TF-IDF.
     nr_topics : int or "auto"
         How many are left, the outliers counted, as in BERTopic. ``"auto"``: those that HDBSCAN
         finds to belong together.
@@ -36,14 +37,16 @@ def merged_topics(
     SettingError
         Where `nr_topics` is neither.
     """
-    if nr_topics != "auto" and (not isinstance(nr_topics, int) or nr_topics < 1):
+    number = isinstance(nr_topics, int) and not isinstance(nr_topics, bool) and nr_topics >= 1
+    if not (number or (isinstance(nr_topics, str) and nr_topics == "auto")):
         message = f"nr_topics must be a positive integer or 'auto', not {nr_topics!r}"
         raise SettingError(message)
     inside = ids != OUTLIER
-    topics, vectors = ids[inside], unit(centroids[inside])
+    topics = ids[inside]
     kept = {int(topic): int(topic) for topic in ids}
     if len(topics) < 2 or (isinstance(nr_topics, int) and nr_topics >= len(ids)):
         return kept
+    vectors = vectors[inside]
     if isinstance(nr_topics, int):
         groups = _agglomerate(vectors, max(1, nr_topics - int((~inside).sum())))
     else:
@@ -54,17 +57,40 @@ def merged_topics(
     return kept
 
 
-def _agglomerate(vectors: NDArray[np.float64], n_clusters: int) -> NDArray[np.int64]:
+def cosine_distances(vectors: Any) -> NDArray[np.float64]:
+    """Return 1 − cosine of each pair of rows, dense or sparse, zeros on the diagonal.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows, n_rows)
+    """
+    if hasattr(vectors, "tocsr"):
+        from sklearn.preprocessing import normalize
+
+        rows = normalize(vectors)
+        cosines = (rows @ rows.T).toarray()
+    else:
+        rows = unit(vectors)
+        cosines = rows @ rows.T
+    distances: NDArray[np.float64] = np.clip(1 - cosines, 0, 2)
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+def _agglomerate(vectors: Any, n_clusters: int) -> NDArray[np.int64]:
     from sklearn.cluster import AgglomerativeClustering
 
-    distances = np.clip(1 - vectors @ vectors.T, 0, None)
-    np.fill_diagonal(distances, 0)
     model = AgglomerativeClustering(n_clusters, metric="precomputed", linkage="average")
-    return np.asarray(model.fit_predict(distances), np.int64)
+    return np.asarray(model.fit_predict(cosine_distances(vectors)), np.int64)
 
 
-def _density(vectors: NDArray[np.float64]) -> NDArray[np.int64]:
+def _density(vectors: Any) -> NDArray[np.int64]:
     from hdbscan import HDBSCAN
 
-    model = HDBSCAN(min_cluster_size=2, metric="euclidean", approx_min_span_tree=False)
+    if hasattr(vectors, "tocsr"):  # dense rows would be as wide as the vocabulary
+        model = HDBSCAN(min_cluster_size=2, metric="precomputed")
+        vectors = np.sqrt(2 * cosine_distances(vectors))
+    else:
+        model = HDBSCAN(min_cluster_size=2, metric="euclidean", approx_min_span_tree=False)
+        vectors = unit(vectors)
     return np.asarray(model.fit_predict(vectors), np.int64)

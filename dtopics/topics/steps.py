@@ -15,7 +15,6 @@ from dtopics.execution.cache import cached
 from dtopics.protocols import DocumentReader
 from dtopics.representation.centroids import centroids, sizes
 from dtopics.representation.counts import (
-    counts_table,
     document_counts,
     from_table,
     regroup,
@@ -34,8 +33,8 @@ from dtopics.representation.terms import block_terms
 from dtopics.representation.tokens import select_documents, token_block
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary import Vocabulary, prune, topic_term_table
-from dtopics.representation.words import top_words
 from dtopics.store import Stage
+from dtopics.topics.counted import Naming, name_topics, number_by_size
 from dtopics.topics.reduce import merged_topics
 from dtopics.topics.topics import Example, Topics
 
@@ -67,31 +66,19 @@ class BuildTopics:
     def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
         """Return topics as JSON, their centroids, counts, weights and the candidates' rows."""
         sums = self.sums.whole_table("sums")
-        mapping = number_by_size(sizes(sums), self.nr_topics, sums)
-        ids = np.array(sorted(set(mapping.values())), np.int32)
-        vocabulary, counts = self._terms(mapping, len(ids))
-        terms = vocabulary["term"].to_pylist()
-        X = to_csr(counts, ids, len(terms))
-        model = ClassTfidfTransformer(**self.ctfidf.get_params())
-        model.fit(X, multiplier=model.multiplier_for(terms))
-        words = top_words(model.transform(X), terms, self.top_n_words)
-        total: Counter[int] = Counter()
-        for cluster, size in sizes(sums).items():
-            total[mapping[cluster]] += size
-        topics = {
-            "ids": ids.tolist(),
-            "sizes": [total[topic] for topic in ids.tolist()],
-            "mapping": [[cluster, topic] for cluster, topic in sorted(mapping.items())],
-            "words": words,
-        }
-        return {
-            "topics": topics,
-            "vocabulary": vocabulary,
-            "counts": counts_table(counts),
-            "idf": model.idf_,
-            "centroids": centroids(sums, ids, mapping).astype(np.float32),
-            "candidates": self._candidates(mapping, total),
-        }
+        cluster_sizes = sizes(sums)
+        mapping = number_by_size({c: c for c in cluster_sizes}, cluster_sizes)
+        if self.nr_topics is not None:
+            ids = np.array(sorted(set(mapping.values())), np.int64)
+            merged = merged_topics(ids, centroids(sums, ids, mapping), self.nr_topics)
+            groups = {cluster: merged[topic] for cluster, topic in mapping.items()}
+            mapping = number_by_size(groups, cluster_sizes)
+        vocabulary, counts = self._terms(mapping, len(set(mapping.values())))
+        naming = Naming(self.ctfidf, self.top_n_words, self.counting.describe_counting())
+        parts = name_topics(mapping, counts, vocabulary, sums, naming)
+        about = parts["topics"]
+        total = dict(zip(about["ids"], about["sizes"], strict=True))
+        return {**parts, "candidates": self._candidates(mapping, total)}
 
     def _terms(self, mapping: dict[int, int], n_topics: int) -> tuple[Any, Any]:
         vocabulary = self.vocabulary.whole_table("vocabulary")
@@ -243,30 +230,3 @@ def assemble(stage: Stage, examples: Mapping[int, Sequence[Example]]) -> Topics:
         centroids=stage.whole_array("centroids"),
         examples={topic: tuple(examples.get(topic, ())) for topic in ids},
     )
-
-
-def number_by_size(
-    cluster_sizes: Mapping[int, int], nr_topics: int | str | None, sums: Any
-) -> dict[int, int]:
-    """Return the topic of each cluster: the largest is 0; equal ones by cluster label.
-
-    Parameters
-    ----------
-    cluster_sizes : mapping of int to int
-    nr_topics : int, "auto" or None
-        Merge the clusters to so many first.
-    sums : pyarrow.Table
-        The clusters' summed vectors.
-    """
-    groups = {cluster: cluster for cluster in cluster_sizes}
-    if nr_topics is not None:
-        numbered = number_by_size(cluster_sizes, None, sums)
-        ids = np.array(sorted(numbered.values()), np.int64)
-        merged = merged_topics(ids, centroids(sums, ids, numbered), nr_topics)
-        groups = {cluster: merged[topic] for cluster, topic in numbered.items()}
-    total: Counter[int] = Counter()
-    for cluster, size in cluster_sizes.items():
-        total[groups[cluster]] += size
-    ranked = sorted((g for g in total if g != OUTLIER), key=lambda g: (-total[g], g))
-    topic = {OUTLIER: OUTLIER} | {group: number for number, group in enumerate(ranked)}
-    return {cluster: topic[group] for cluster, group in groups.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,8 @@ class Topics:
         Mean embedding of each topic, in the order of `ids`.
     examples : mapping of int to tuple of Example
         Representative documents, most alike first.
+    labels : mapping of int to str
+        Labels that a user gave.
     """
 
     ids: tuple[int, ...]
@@ -64,6 +66,7 @@ class Topics:
     words: Mapping[int, Sequence[tuple[str, float]]]
     centroids: NDArray[np.float32]
     examples: Mapping[int, tuple[Example, ...]]
+    labels: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def n_documents(self) -> int:
@@ -166,6 +169,7 @@ class Topics:
             },
             centroids=lists.flatten().to_numpy().reshape(len(rows), lists.type.list_size),
             examples={topic: tuple(listed) for topic, listed in found.items()},
+            labels={row["topic"]: row["label"] for row in rows if row.get("label") is not None},
         )
 
     def _topics_table(self) -> pa.Table:
@@ -180,6 +184,7 @@ class Topics:
                 "topic": pa.array(self.ids, pa.int32()),
                 "size": pa.array([self.sizes[topic] for topic in self.ids], pa.int64()),
                 "name": pa.array([self.names[topic] for topic in self.ids], pa.string()),
+                "label": pa.array([self.labels.get(topic) for topic in self.ids], pa.string()),
                 "words": pa.array(
                     [[word for word, _ in self.words[topic]] for topic in self.ids],
                     pa.list_(pa.string()),
