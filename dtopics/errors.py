@@ -12,6 +12,7 @@
     │   └── RunAccessError (OSError)       it cannot be written or read
     ├── ClusterError (RuntimeError)        the Dask cluster cannot serve (versions, reach, memory)
     ├── BlockError (RuntimeError)          blocks that failed every time, by name
+    ├── MissingPackageError (ImportError)  what an extra would bring
     └── NotFittedError (sklearn's)         asked for topics before there are any
 
 Each says what was found, what was expected and what to do, and survives pickling, because
@@ -79,6 +80,10 @@ class BlockError(DTopicsError, RuntimeError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class MissingPackageError(DTopicsError, ImportError):
+    """A package is not installed that only some users need; the message names the extra."""
 
 
 class NotFittedError(DTopicsError, ValueError, AttributeError):

@@ -18,6 +18,7 @@ from dtopics.errors import InputError, NotFittedError
 from dtopics.execution.cluster import LocalSettings
 from dtopics.execution.progress import LogProgress, Progress, SilentProgress
 from dtopics.later import LaterSteps
+from dtopics.pictures import Pictures
 from dtopics.report import results, tables
 from dtopics.store import Location, Run
 from dtopics.topics import Topics, diagnose
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dtopics")
 
 
-class TopicModel(LaterSteps, BaseEstimator):  # type: ignore[misc]
+class TopicModel(LaterSteps, Pictures, BaseEstimator):  # type: ignore[misc]
     """Topics of documents, over all of them, on one machine or many.
 
     Parameters
