@@ -411,11 +411,9 @@ def _inputs(
     executor: Executor,
     progress: Progress,
 ) -> Inputs:
-    held = run.state["corpus"]["fingerprint"]
-    layout = {"n_rows": segment.n_rows, "block_rows": segment.block_rows}
     here = InProcessExecutor(progress)
     return Inputs(
-        key=fingerprint("plan", layout, [held]),
+        key=plan_key(run),
         blocks=segment.blocks,
         read=reader_for(segment, corpus.storage_options, run.location / "spool" / SEGMENT),
         embeddings=None
@@ -423,6 +421,27 @@ def _inputs(
         else _given_embeddings(embeddings, segment.n_rows, run, here, executor),
         targets=None if y is None else _given_targets(y, segment.n_rows, here),
     )
+
+
+def plan_key(run: Run) -> str:
+    """Return the fingerprint of a run's plan: the corpus, and how it is divided."""
+    [segment] = run.segments
+    layout = {name: segment[name] for name in ("n_rows", "block_rows")}
+    return fingerprint("plan", layout, [run.state["corpus"]["fingerprint"]])
+
+
+def planned(run: Run) -> tuple[Segment, Any]:
+    """Return the plan of a run that was fitted, and what reads its documents.
+
+    Raises
+    ------
+    RunError
+        Where a source changed since.
+    """
+    segment = segment_from_table(read_table(_plan_file(run)))
+    options = run.location.storage_options
+    verify_sources(segment, options)
+    return segment, reader_for(segment, options, run.location / "spool" / SEGMENT)
 
 
 def _given_embeddings(

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from dtopics import jobs
 from dtopics.data import OUTLIER
+from dtopics.document_steps import DocumentSteps
 from dtopics.errors import InputError, NotFittedError
 from dtopics.execution.cluster import LocalSettings
 from dtopics.execution.progress import LogProgress, Progress, SilentProgress
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dtopics")
 
 
-class TopicModel(LaterSteps, Pictures, BaseEstimator):  # type: ignore[misc]
+class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: ignore[misc]
     """Topics of documents, over all of them, on one machine or many.
 
     Parameters
@@ -533,7 +534,7 @@ class TopicModel(LaterSteps, Pictures, BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, name: str) -> Any:
         """Return an array of the clusters' stage: read where a list was fitted, else lazy."""
-        lazy = self._run_with_rows.fitted("clusters").dask_array(name)
+        lazy = self._run_with_rows.labelled.dask_array(name)
         return lazy.compute(scheduler="threads") if self._in_memory else lazy
 
     @property

@@ -161,16 +161,9 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     targets = import_targets(run, inputs)
     clusters = cluster(run, bare, recipe, documents, sample, embeddings, targets, executor)
 
-    members = spans(bare)
-    by_name = {span.name: blocks_ for span, blocks_ in members.items()}
-    counts = run.stage("counts", {}, [tokens, vocabulary, clusters], own_lengths(members))
-    map_blocks(counts, CountBlocks(tokens, counting, vocabulary, clusters, by_name), list(members))
-    totals = run.stage("topic counts", {}, [counts])
-    do(totals, MergeCounts(counts, list(members)))
-    sums = run.stage("vectors", {}, [documents, embeddings, clusters], own_lengths(members))
-    map_blocks(sums, SumVectors(embeddings, clusters, documents, by_name), list(members))
-    centroids = run.stage("centroids", {}, [sums])
-    do(centroids, MergeSums(sums, list(members)))
+    totals, centroids = count(
+        run, bare, counting, tokens, vocabulary, clusters, documents, embeddings, executor
+    )
 
     weighting = {**recipe.ctfidf.describe(), "counting": counting.describe_counting()}
     naming = {"nr_topics": recipe.nr_topics, "top_n_words": recipe.top_n_words, **weighting}
@@ -185,6 +178,33 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     stages = {"documents": documents, "sample": sample, "embeddings": embeddings,
               "tokens": tokens, "clusters": clusters, "topics": built}  # fmt: skip
     return Fitted(Topics.load(folder), version, embedder, stages)
+
+
+def count(
+    run: Run,
+    bare: Sequence[Block],
+    counting: Counting,
+    tokens: Stage,
+    vocabulary: Stage,
+    labels: Stage,
+    documents: Stage,
+    embeddings: Stage,
+    executor: Executor,
+) -> tuple[Stage, Stage]:
+    """Leave the counts of terms and the sums of vectors of each label."""
+    members = spans(bare)
+    by_name = {span.name: blocks for span, blocks in members.items()}
+    counts = run.stage("counts", {}, [tokens, vocabulary, labels], own_lengths(members))
+    step = CountBlocks(tokens, counting, vocabulary, labels, by_name)
+    executor.map_blocks(counts, step, list(members))
+    totals = run.stage("topic counts", {}, [counts])
+    executor.run(totals, MergeCounts(counts, list(members)))
+    sums = run.stage("vectors", {}, [documents, embeddings, labels], own_lengths(members))
+    summing = SumVectors(embeddings, labels, documents, by_name)
+    executor.map_blocks(sums, summing, list(members))
+    centroids = run.stage("centroids", {}, [sums])
+    executor.run(centroids, MergeSums(sums, list(members)))
+    return totals, centroids
 
 
 def embed(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dtopics.data import OUTLIER, Block
+from dtopics.data import Block
 from dtopics.embedding.given import ArrayRows
 from dtopics.errors import InputError
 from dtopics.execution import Executor, InProcessExecutor
 from dtopics.jobs import Surroundings, array_digest
+from dtopics.reassigning import assigned_topics
 from dtopics.representation.slices import (
     CountSlices,
     DistinctValues,
@@ -108,7 +107,9 @@ def topics_in_slices(
             raise InputError(message)
         version = run.fitted("topics")
         counting = version.whole_json("topics")["naming"]["counting"]
-        clusters, lookup = _assigned(run, topics, assigned)
+        clusters, of_labels = assigned_topics(run, topics, assigned)
+        row = {topic: i for i, topic in enumerate(topics.ids)}
+        lookup = tuple(row.get(topic, 0) for topic in of_labels)
         n_shares = _shares(run, counting)
         about = {"lookup": list(lookup), "slices": n_slices, "shares": n_shares,
                  "counting": counting}  # fmt: skip
@@ -193,38 +194,6 @@ def _check_any(values: Any, sliced: Sliced) -> None:
     if len(values) == 0:
         message = f"no document has a {sliced.column}"
         raise InputError(message)
-
-
-def _assigned(run: Run, topics: Topics, assigned: Any) -> tuple[Stage, tuple[int, ...]]:
-    """Return where the documents' labels are, and the row of the topic of each label."""
-    row = {topic: i for i, topic in enumerate(topics.ids)}
-    if assigned is None:
-        lookup = tuple(row.get(topic, 0) for topic in topics.lookup.tolist())
-        return run.fitted("clusters"), lookup
-    given = np.asarray(assigned)
-    n_rows = sum(block.n_rows for block in run.blocks())
-    if given.shape != (n_rows,) or given.dtype.kind not in "iu":
-        message = f"topics are {given.dtype} of shape {given.shape}; expected a whole number for "
-        raise InputError(message + f"each of the {n_rows:,} documents")
-    unknown = sorted(set(np.unique(given).tolist()) - set(topics.ids))
-    if unknown:
-        message = f"topics name {unknown[:5]}, which there are not"
-        raise InputError(message)
-    codes = given.astype(np.int32)
-    stage = run.stage("given topics", {"codes": array_digest(codes)})
-    InProcessExecutor().map_blocks(stage, LabelRows(ArrayRows(codes)), run.blocks())
-    return stage, tuple(row.get(topic, 0) for topic in range(OUTLIER, max(topics.ids) + 1))
-
-
-@dataclass(frozen=True)
-class LabelRows:
-    """Keep a block's labels that a caller knows."""
-
-    rows: ArrayRows
-
-    def __call__(self, block: Block) -> dict[str, Any]:
-        """Return the array ``labels``, shape (n_rows,), int32."""
-        return {"labels": np.asarray(self.rows(block.row_start, block.n_rows), np.int32)}
 
 
 def _shares(run: Run, counting: dict[str, Any]) -> int:

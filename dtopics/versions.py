@@ -15,7 +15,7 @@ from dtopics.execution import Executor, InProcessExecutor
 from dtopics.execution.cluster import current_client, executor_for
 from dtopics.jobs import Surroundings, connected
 from dtopics.pipeline import assign
-from dtopics.store import Run, fingerprint
+from dtopics.store import Run, Stage, fingerprint
 from dtopics.topics import Example, Topics
 from dtopics.topics.counted import RegroupTopics
 from dtopics.topics.steps import assemble
@@ -105,8 +105,8 @@ def undo(run: Run, topics: Topics, version: str | None, around: Surroundings) ->
             raise InputError(message)
         n_kept = found[0] + 1
     earlier = Topics.load(run.topics_folder(names[n_kept - 1]))
-    write_assignments(run, earlier, around)
     run.drop_versions(n_kept)
+    write_assignments(run, earlier, around)
     return earlier
 
 
@@ -127,10 +127,15 @@ def check_current(run: Run, topics: Topics) -> None:
     run.state = now.state
 
 
-def write_assignments(run: Run, topics: Topics, around: Surroundings) -> None:
-    """Write the Parquet files of every document's topic anew, where they are others now."""
+def write_assignments(
+    run: Run, topics: Topics, around: Surroundings, labels: Stage | None = None
+) -> None:
+    """Write the Parquet files of every document's topic anew, where they are others now.
+
+    `labels` are those that `topics` map; None: the version's in use.
+    """
     blocks = run.blocks()
-    documents, clusters = run.fitted("documents"), run.fitted("clusters")
+    documents, clusters = run.fitted("documents"), labels or run.labelled
     with executor_of(run, around, FEW_BLOCKS) as executor:
         assign(run, blocks, topics, documents, clusters, executor)
 

@@ -91,7 +91,7 @@ def memberships(stage: Stage, topics: Topics) -> Any:
     dense = (stage.location / "data.zarr" / segment / "dense").exists()
     names = ("dense",) if dense else ("cluster", "membership")
     arrays = [stage.dask_array(name) for name in names]
-    rows, n_topics = arrays[0].chunks[0], len([topic for topic in topics.ids if topic >= 0])
+    rows, n_topics = arrays[0].chunks[0], topics.n_topics
     step = dense_topics if dense else sparse_topics
     return da.map_blocks(
         step, *arrays, lookup=topics.lookup, n_topics=n_topics, dtype=np.float32,
@@ -104,7 +104,7 @@ def dense_topics(
 ) -> NDArray[np.float32]:
     """Add up the memberships in the clusters of each topic."""
     found = np.zeros((len(vectors), n_topics), np.float32)
-    for cluster, topic in enumerate(lookup[1:]):
+    for cluster, topic in enumerate(lookup[1 : vectors.shape[1] + 1]):
         if topic >= 0:
             found[:, topic] += vectors[:, cluster]
     return found
@@ -125,12 +125,33 @@ def sparse_topics(
     return found
 
 
+def distributions(stage: Stage, run: Run, topics: Topics) -> Any:
+    """Return how much of each topic is in each document, a Dask array over what was kept."""
+    import dask.array as da
+    from dask import delayed
+
+    ids = tuple(topic for topic in topics.ids if topic >= 0)
+    return da.concatenate([
+        da.from_delayed(delayed(dense_distributions)(stage, block, ids),
+                        shape=(block.n_rows, len(ids)), dtype=np.float64)
+        for block in run.blocks()
+    ])  # fmt: skip
+
+
+def dense_distributions(stage: Stage, block: Block, ids: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the distributions of one block, shape (n_rows, n_topics)."""
+    row, topic, value = stage.table("distributions", block).columns
+    found = np.zeros((block.n_rows, len(ids)))
+    found[row.to_numpy(), np.searchsorted(ids, topic.to_numpy())] = value.to_numpy()
+    return found
+
+
 def lazy_document_info(run: Run, topics: Topics) -> Any:
     """Return doc_id, Topic, Probability and what stands for the topic as a Dask DataFrame."""
     import dask.dataframe as dd
 
     blocks = run.blocks()
-    stages = {"documents": run.fitted("documents"), "clusters": run.fitted("clusters")}
+    stages = {"documents": run.fitted("documents"), "clusters": run.labelled}
     meta = read_frame(blocks[-1], topics=topics, **stages).iloc[:0]
     return dd.from_map(read_frame, blocks, topics=topics, meta=meta, **stages)
 

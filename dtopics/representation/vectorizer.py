@@ -105,20 +105,24 @@ class Counting:
         }
 
 
-def counting_of(described: Mapping[str, Any]) -> Counting:
+def counting_of(described: Mapping[str, Any], vocabulary: Iterable[str] | None = None) -> Counting:
     """Return what makes the same terms of tokens that are there; it cannot tokenise.
 
     Parameters
     ----------
     described : mapping
         What `Counting.describe_counting` returned.
+    vocabulary : iterable of str, optional
+        The terms, where the vectorizer had them fixed.
     """
     words = described["stop_words"]
+    fixed = vocabulary if described["vocabulary"] is not None else None
     return replace(
-        as_counting(),
+        as_counting(min_df_scope=described["min_df_scope"]),
         stop_words=None if words is None else tuple(words),
         n_gram_range=tuple(described["n_gram_range"]),
-        binary=described["binary"],
+        vocabulary=None if fixed is None else tuple(fixed),
+        **{name: described[name] for name in ("min_df", "max_df", "max_features", "binary")},
     )
 
 

@@ -188,6 +188,11 @@ class Run:
             raise RunError(message)
         return self._stage(name, self.state["fitted"]["stages"][name])
 
+    @property
+    def labelled(self) -> Stage:
+        """The stage of the documents' labels, which the topics in use map."""
+        return self.fitted("labels" if self.has_fitted("labels") else "clusters")
+
     def in_use(self) -> list[Stage]:
         """Return the stages of the fit that is going on, or was the last, in their order."""
         return [self._stage(name, key) for name, key in self.state["stages"].items()]

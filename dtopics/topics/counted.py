@@ -11,8 +11,10 @@ import numpy as np
 
 from dtopics.data import OUTLIER, TermCounts
 from dtopics.representation.centroids import centroids, sizes
-from dtopics.representation.counts import counts_table, from_table, regroup, to_csr
+from dtopics.representation.counts import counts_table, from_table, regroup, reterm, to_csr
 from dtopics.representation.ctfidf import ClassTfidfTransformer
+from dtopics.representation.vectorizer import Counting
+from dtopics.representation.vocabulary import Vocabulary, prune, topic_term_table
 from dtopics.representation.words import top_words
 from dtopics.store import Stage
 
@@ -116,8 +118,49 @@ def number_by_size(groups: Mapping[int, int], cluster_sizes: Mapping[int, int]) 
     for cluster, size in cluster_sizes.items():
         total[groups[cluster]] += size
     ranked = sorted((g for g in total if g != OUTLIER), key=lambda g: (-total[g], g))
-    topic = {OUTLIER: OUTLIER} | {group: number for number, group in enumerate(ranked)}
-    return {cluster: topic[groups[cluster]] for cluster in cluster_sizes}
+    topic = {group: number for number, group in enumerate(ranked)}
+    if OUTLIER in total:
+        topic[OUTLIER] = OUTLIER
+    return {cluster: topic[group] for cluster, group in groups.items() if group in topic}
+
+
+def topic_terms(
+    counts: Stage, vocabulary: Stage, counting: Counting, mapping: Mapping[int, int]
+) -> tuple[pa.Table, TermCounts]:
+    """Return the terms of topics, and topics × terms, from the counts of clusters."""
+    terms = vocabulary.whole_table("vocabulary")
+    found = regroup(from_table(counts.whole_table("counts")), mapping)
+    if counting.min_df_scope == "document":
+        return terms, found
+    pruned = prune(topic_term_table(terms, found), counting, len(set(mapping.values())))
+    return pruned, reterm(found, Vocabulary.of(pruned).ids_of(terms["term"]))
+
+
+@dataclass(frozen=True)
+class RenameTopics:
+    """Make a version of topics that are there: count and weigh their words anew.
+
+    Parameters
+    ----------
+    counts, sums, vocabulary : Stage
+    counting : Counting
+    naming : Naming
+    mapping : mapping of int to int
+        Topic of each label.
+    """
+
+    counts: Stage
+    sums: Stage
+    vocabulary: Stage
+    counting: Counting
+    naming: Naming
+    mapping: Mapping[int, int]
+
+    def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return what `name_topics` does."""
+        vocabulary, counts = topic_terms(self.counts, self.vocabulary, self.counting, self.mapping)
+        sums = self.sums.whole_table("sums")
+        return name_topics(self.mapping, counts, vocabulary, sums, self.naming)
 
 
 @dataclass(frozen=True)

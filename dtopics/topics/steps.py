@@ -17,8 +17,6 @@ from dtopics.representation.centroids import centroids, sizes
 from dtopics.representation.counts import (
     document_counts,
     from_table,
-    regroup,
-    reterm,
     to_csr,
 )
 from dtopics.representation.ctfidf import ClassTfidfTransformer
@@ -32,9 +30,9 @@ from dtopics.representation.examples import (
 from dtopics.representation.terms import block_terms
 from dtopics.representation.tokens import select_documents, token_block
 from dtopics.representation.vectorizer import Counting
-from dtopics.representation.vocabulary import Vocabulary, prune, topic_term_table
+from dtopics.representation.vocabulary import Vocabulary
 from dtopics.store import Stage
-from dtopics.topics.counted import Naming, name_topics, number_by_size
+from dtopics.topics.counted import Naming, name_topics, number_by_size, topic_terms
 from dtopics.topics.reduce import merged_topics
 from dtopics.topics.topics import Example, Topics
 
@@ -73,21 +71,12 @@ class BuildTopics:
             merged = merged_topics(ids, centroids(sums, ids, mapping), self.nr_topics)
             groups = {cluster: merged[topic] for cluster, topic in mapping.items()}
             mapping = number_by_size(groups, cluster_sizes)
-        vocabulary, counts = self._terms(mapping, len(set(mapping.values())))
+        vocabulary, counts = topic_terms(self.counts, self.vocabulary, self.counting, mapping)
         naming = Naming(self.ctfidf, self.top_n_words, self.counting.describe_counting())
         parts = name_topics(mapping, counts, vocabulary, sums, naming)
         about = parts["topics"]
         total = dict(zip(about["ids"], about["sizes"], strict=True))
         return {**parts, "candidates": self._candidates(mapping, total)}
-
-    def _terms(self, mapping: dict[int, int], n_topics: int) -> tuple[Any, Any]:
-        vocabulary = self.vocabulary.whole_table("vocabulary")
-        counts = regroup(from_table(self.counts.whole_table("counts")), mapping)
-        if self.counting.min_df_scope == "document":
-            return vocabulary, counts
-        pruned = prune(topic_term_table(vocabulary, counts), self.counting, n_topics)
-        ids = Vocabulary.of(pruned).ids_of(vocabulary["term"])
-        return pruned, reterm(counts, ids)
 
     def _candidates(self, mapping: dict[int, int], total: Mapping[int, int]) -> Any:
         import pyarrow as pa
