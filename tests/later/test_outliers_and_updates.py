@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from dtopics import ClassTfidfTransformer, TopicModel
 from dtopics.errors import InputError, NotFittedError, SettingError
 from dtopics.representation.windows import Windowing, windows_of
-from dtopics.testing import HashingEmbedder, made_up
+from dtopics.testing import HashingEmbedder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # BERTopic's and its dependencies' own
 
@@ -60,10 +60,21 @@ def test_reduce_outliers_by_probabilities(twins, models, threshold):
     )
 
 
+def with_noise():
+    """Five groups of points and points between them, where nothing reduces them."""
+    from bertopic.dimensionality import BaseDimensionalityReduction
+
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.eye(5, 6) * 3, 150, axis=0) + rng.normal(0, 0.2, (750, 6))
+    vectors = np.concatenate([groups, rng.uniform(-1, 4, (150, 6))])
+    texts = [f"word{i // 150} and word{i % 7}" for i in range(900)]
+    return texts, vectors, {"umap_model": BaseDimensionalityReduction(), "min_topic_size": 20,
+                            "block_size": 1_000}  # fmt: skip
+
+
 def test_probabilities_that_were_calculated():
-    made = made_up(900, 5, outliers=0.3, random_state=0)
-    model = TopicModel(min_topic_size=20, calculate_probabilities=True, block_size=1_000)
-    model.fit(made.texts, made.embeddings)
+    texts, vectors, options = with_noise()
+    model = TopicModel(calculate_probabilities=True, **options).fit(texts, vectors)
     before, memberships = np.array(model.topics_), model.probabilities_
     assert (before == -1).any()
     found = np.array(model.reduce_outliers(strategy="probabilities", threshold=0.01))
@@ -74,9 +85,7 @@ def test_probabilities_that_were_calculated():
     model.update_topics(topics=found)
     assert model.memberships_.shape == (900, model.get_topic_info()["Topic"].ge(0).sum())
     with pytest.raises(NotFittedError, match="calculate_probabilities"):
-        TopicModel(min_topic_size=20, block_size=1_000).fit(
-            made.texts, made.embeddings
-        ).reduce_outliers(strategy="probabilities")
+        TopicModel(**options).fit(texts, vectors).reduce_outliers(strategy="probabilities")
 
 
 def test_strategies_in_a_chain(twins, models):
@@ -172,11 +181,13 @@ def test_steps_after_an_update(twins, ours):
 
 
 def test_new_documents_after_an_update():
-    made = made_up(900, 5, outliers=0.3, random_state=0)
-    model = TopicModel(min_topic_size=20, block_size=1_000).fit(made.texts, made.embeddings)
-    before, _ = model.transform(made.texts[:200], made.embeddings[:200])
+    texts, vectors, options = with_noise()
+    model = TopicModel(**options).fit(texts, vectors)
+    before, _ = model.transform(texts, vectors)
+    assert -1 in before
     model.update_topics(topics=model.reduce_outliers(strategy="embeddings"))
-    after, _ = model.transform(made.texts[:200], made.embeddings[:200])
+    assert -1 not in model.topics_
+    after, _ = model.transform(texts, vectors)
     assert after == before  # predicted by cluster, whatever outliers became
 
 
