@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dtopics.model import TopicModel
     from dtopics.reduction import UMAP
     from dtopics.representation.ctfidf import ClassTfidfTransformer
+    from dtopics.representation.representers import KeyBERTInspired, MaximalMarginalRelevance
 
 __version__ = "0.1.0"
 
@@ -25,10 +26,15 @@ _HOMES = {
     "UMAP": "dtopics.reduction",
     "ClassTfidfTransformer": "dtopics.representation.ctfidf",
     "Corpus": "dtopics.corpus",
+    "KeyBERTInspired": "dtopics.representation.representers",
+    "MaximalMarginalRelevance": "dtopics.representation.representers",
     "TopicModel": "dtopics.model",
 }
 
-__all__ = ["HDBSCAN", "UMAP", "ClassTfidfTransformer", "Corpus", "TopicModel"]
+__all__ = [
+    "HDBSCAN", "UMAP", "ClassTfidfTransformer", "Corpus", "KeyBERTInspired",
+    "MaximalMarginalRelevance", "TopicModel",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -21,11 +21,12 @@ from dtopics.representation.vectorizer import Counting, as_counting
 from dtopics.representation.windows import Windowing, added_up, windows_of
 from dtopics.store import fingerprint
 from dtopics.topics.distributions import weighed
+from dtopics.topics.representing import as_representation
 from dtopics.topics.topics import unit
 
 if TYPE_CHECKING:
     from dtopics.jobs import Surroundings
-    from dtopics.store import Run
+    from dtopics.store import Run, Stage
     from dtopics.topics import Topics
 
 
@@ -36,6 +37,7 @@ class DocumentSteps:
         vectorizer_model: Any
         n_gram_range: tuple[int, int]
         min_df_scope: str
+        representation_model: Any
         _in_memory: bool
 
         @property
@@ -49,6 +51,8 @@ class DocumentSteps:
         def _around(self, client: Any) -> Surroundings: ...
 
         def _swap(self, topics: Topics) -> Self: ...
+
+        def _represent(self, topics: Topics, stage: Stage) -> Topics: ...
 
     def reduce_outliers(
         self,
@@ -137,6 +141,7 @@ class DocumentSteps:
         n_gram_range: tuple[int, int] | None = None,
         vectorizer_model: Any = None,
         ctfidf_model: Any = None,
+        representation_model: Any = None,
         *,
         client: Any = None,
     ) -> Self:
@@ -160,6 +165,8 @@ class DocumentSteps:
             Texts are read again only if it makes other tokens than before: stop words, n-grams
             and pruning do not.
         ctfidf_model : ClassTfidfTransformer, optional
+        representation_model : object, list or dict, optional
+            As in `TopicModel`; it is the model's from then on.
         client : distributed.Client or str, optional
 
         Returns
@@ -171,7 +178,8 @@ class DocumentSteps:
             message = "images are not here; embed them and give the embeddings"
             raise InputError(message)
         given = {"topics": topics, "top_n_words": top_n_words, "n_gram_range": n_gram_range,
-                 "vectorizer_model": vectorizer_model, "ctfidf_model": ctfidf_model}  # fmt: skip
+                 "vectorizer_model": vectorizer_model, "ctfidf_model": ctfidf_model,
+                 "representation_model": representation_model}  # fmt: skip
         named = [name for name, value in given.items() if value is not None]
         if not named:
             message = f"nothing is to be updated: give one of {', '.join(given)}"
@@ -188,9 +196,13 @@ class DocumentSteps:
         ctfidf = None if ctfidf_model is None else as_ctfidf(ctfidf_model)
         renaming = Renaming(counting, n_gram_range, ctfidf, top_n_words)
         made = f"update_topics({', '.join(named)})"
+        if representation_model is not None:
+            as_representation(representation_model)
+            self.representation_model = representation_model
         updated = reassigning.update_topics(
-            self._run_with_rows, self._topics, topics, renaming, made, self._around(client)
-        )
+            self._run_with_rows, self._topics, topics, renaming, made, self._around(client),
+            self._represent,
+        )  # fmt: skip
         return self._swap(updated)
 
     def approximate_distribution(

@@ -31,7 +31,7 @@ from dtopics.embedding.given import ArrayRows, ReadRows, check_given, width_of
 from dtopics.errors import EmbeddingError, InputError, RunMismatchError, SettingError
 from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
-from dtopics.pipeline import Fitted, Given, Inputs, Recipe, assign, fit, transform
+from dtopics.pipeline import N_EXAMPLES, Fitted, Given, Inputs, Recipe, assign, fit, transform
 from dtopics.reduction import UMAP, as_reducer
 from dtopics.reduction.device_neighbors import placing_device
 from dtopics.reduction.layout import EPOCHS
@@ -44,6 +44,7 @@ from dtopics.store.arrays import write_chunk
 from dtopics.store.fingerprint import describe
 from dtopics.store.stage import read_table, table_bytes
 from dtopics.topics import Topics
+from dtopics.topics.representing import as_representation, embeds, n_texts
 
 logger = logging.getLogger("dtopics")
 
@@ -124,6 +125,18 @@ def make_recipe(
         message = "a hdbscan_model that does not cluster needs the classes: fit(documents, y=…)"
         raise SettingError(message)
     reducer = as_reducer(params["umap_model"], random_state=seed)
+    models = as_representation(params["representation_model"])
+    word_embedder = None
+    if embedded and embeds(models):
+        if params["embedding_model"] is None:
+            message = (
+                "representation_model embeds words, and the documents' embeddings are given: give "
+                "the embedding_model that made them"
+            )
+            raise SettingError(message)
+        word_embedder = as_embedder(
+            params["embedding_model"], language=params["language"], random_state=seed
+        )
     return Recipe(
         embedder=embedder,
         reducer=reducer,
@@ -140,6 +153,9 @@ def make_recipe(
         refine=refining_epochs(params["refine"], reducer, targets=targets),
         nr_topics=params["nr_topics"],
         memberships=membership_form(params["calculate_probabilities"], listed=listed),
+        representation=models,
+        word_embedder=word_embedder,
+        n_examples=max(N_EXAMPLES, n_texts(models)),
     )
 
 
@@ -227,7 +243,11 @@ def _fit(
     with _planned(corpus, run, params["block_size"], around) as (segment, executor):
         with computing(around.client):
             inputs = _inputs(run, segment, corpus, embeddings, y, executor, around.progress)
-        recipe = replace(recipe, embedder=settled(recipe.embedder, run, executor))
+        recipe = replace(
+            recipe,
+            embedder=settled(recipe.embedder, run, executor),
+            word_embedder=settled(recipe.word_embedder, run, executor),
+        )
         if many := many_terms(recipe.counting, segment.n_rows):
             logger.warning(many)
         executor.require(_need(corpus, segment, recipe, around).check)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from dtopics import jobs, slicing, versions
+from dtopics.embedding import as_embedder
 from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import InProcessExecutor
+from dtopics.pipeline import represent
 from dtopics.report import results
 from dtopics.slicing import Sliced
 from dtopics.topics import Topics
@@ -18,12 +21,16 @@ from dtopics.topics.grouping import delete_groups, merge_groups
 from dtopics.topics.hierarchy import hierarchical_topics, topic_tree
 from dtopics.topics.labelling import generated_labels, labels_of
 from dtopics.topics.reduce import merged_topics
+from dtopics.topics.representing import as_representation, embeds
 from dtopics.topics.topics import unit
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dtopics.store import Run
+    from dtopics.store import Run, Stage
+
+
+logger = logging.getLogger("dtopics")
 
 
 class LaterSteps:
@@ -43,6 +50,11 @@ class LaterSteps:
 
         @property
         def _run_with_rows(self) -> Run: ...
+
+        representation_model: Any
+        embedding_model: Any
+        language: str
+        random_state: int | None
 
         def _embedder_for_new(self) -> Any: ...
 
@@ -327,6 +339,7 @@ class LaterSteps:
         topic_prefix: bool = True,  # noqa: FBT001, FBT002
         word_length: int | None = None,
         separator: str = "_",
+        aspect: str | None = None,
     ) -> list[str]:
         """Return a label for each topic of its heaviest words; `set_topic_labels` takes them.
 
@@ -338,10 +351,12 @@ class LaterSteps:
         word_length : int, optional
             Cut words to so many characters.
         separator : str, default="_"
+        aspect : str, optional
+            Take the words of this aspect of `representation_model`.
         """
         return generated_labels(
             self._topics, nr_words, topic_prefix=topic_prefix, word_length=word_length,
-            separator=separator,
+            separator=separator, aspect=aspect,
         )  # fmt: skip
 
     def set_topic_labels(self, topic_labels: Any) -> Self:
@@ -377,7 +392,29 @@ class LaterSteps:
 
     def _regroup(self, groups: dict[int, int], made: str, client: Any) -> Self:
         run, around = self._run_with_rows, self._around(client)
-        return self._swap(versions.regroup(run, self._topics, groups, made, around))
+        regrouped = versions.regroup(run, self._topics, groups, made, around, self._represent)
+        return self._swap(regrouped)
+
+    def _represent(self, topics: Topics, stage: Stage) -> Topics:
+        """Return the topics of a version with the words that `representation_model` chooses."""
+        run, models = self._run_with_rows, as_representation(self.representation_model)
+        if not models:
+            if run.finished["config"].get("representation_model") is not None:
+                logger.warning(
+                    "the representation_model of this run is not known here, so words are those "
+                    "of c-TF-IDF; set it: model.representation_model = …"
+                )
+            return topics
+        here = InProcessExecutor()
+        embedder = self._word_embedder() if embeds(models) else None
+        return represent(run, topics, stage, models, jobs.settled(embedder, run, here), here)
+
+    def _word_embedder(self) -> Any:
+        if self.embedding_model is None:
+            return self._embedder_for_new()
+        return self._embedder_for_new() or as_embedder(
+            self.embedding_model, language=self.language, random_state=self.random_state
+        )
 
     def _swap(self, topics: Topics) -> Self:
         self._fitted_topics, self._messages = topics, None

@@ -60,6 +60,11 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
         Its pruning is exact and over all documents.
     ctfidf_model : ClassTfidfTransformer or None
         `dtopics.ClassTfidfTransformer` or BERTopic's.
+    representation_model : object, list of object, dict of str to either, or None
+        What chooses the words of topics from those of c-TF-IDF: `dtopics.KeyBERTInspired`,
+        `dtopics.MaximalMarginalRelevance`, or any of BERTopic's (its services are asked once for a
+        topic, and the run keeps the answers). A list is a chain, a dict has aspects, of which
+        ``"Main"`` stands for the topic.
     calculate_probabilities : bool or {"dense", "sparse"}, default=False
         The membership of each document in every topic, by HDBSCAN's soft clustering. True: dense
         for a list, where `probabilities_` is a matrix then as in BERTopic; for a corpus sparse,
@@ -93,6 +98,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
     labels_ : the same as `topics_`, as scikit-learn names it
     topic_sizes_ : dict of int to int
     topic_representations_ : dict of int to list of (str, float)
+    topic_aspects_ : dict of str to dict of int to list of (str, float)
     topic_labels_ : dict of int to str
     topic_embeddings_ : ndarray of float32, shape (n_topics, n_features)
         Mean embedding of each topic, −1 first where there are outliers.
@@ -138,6 +144,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
         hdbscan_model: Any = None,
         vectorizer_model: Any = None,
         ctfidf_model: Any = None,
+        representation_model: Any = None,
         calculate_probabilities: bool | str = False,
         min_df_scope: str = "document",
         random_state: int | None = 42,
@@ -158,6 +165,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
         self.hdbscan_model = hdbscan_model
         self.vectorizer_model = vectorizer_model
         self.ctfidf_model = ctfidf_model
+        self.representation_model = representation_model
         self.calculate_probabilities = calculate_probabilities
         self.min_df_scope = min_df_scope
         self.random_state = random_state
@@ -245,14 +253,28 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
         """
         return self._transform(documents, embeddings, out=out, client=client)
 
-    def get_topic(self, topic: int) -> list[tuple[str, float]] | bool:
-        """Return a topic's words and weights, heaviest first; False where there is none."""
-        words = self._topics.words
-        return list(words[topic]) if topic in words else False
+    def get_topic(self, topic: int, full: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Return a topic's words and weights, heaviest first; False where there is none.
 
-    def get_topics(self) -> dict[int, list[tuple[str, float]]]:
-        """Return every topic's words and weights."""
-        return {topic: list(words) for topic, words in self._topics.words.items()}
+        Parameters
+        ----------
+        topic : int
+        full : bool, default=False
+            Return those of every aspect, by name; ``"Main"`` are the topic's own.
+        """
+        topics = self._topics
+        if topic not in topics.ids:
+            return False
+        main = list(topics.words[topic])
+        if not full:
+            return main
+        return {"Main": main} | {name: list(w[topic]) for name, w in topics.aspects.items()}
+
+    def get_topics(self, full: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """Return every topic's words and weights; with `full`, those of every aspect by name."""
+        topics = self._topics
+        main = {topic: list(words) for topic, words in topics.words.items()}
+        return {"Main": main, **self.topic_aspects_} if full else main
 
     def get_topic_info(self, topic: int | None = None) -> pd.DataFrame:
         """Return Topic, Count, Name, Representation and Representative_Docs as a table."""
@@ -264,7 +286,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
 
     def get_representative_docs(self, topic: int | None = None) -> Any:
         """Return three documents that stand for a topic, or those of every topic."""
-        found = {t: [e.text for e in listed] for t, listed in self._topics.examples.items()}
+        found = {t: tables.texts_of(self._topics, t) for t in self._topics.ids}
         return found if topic is None else found.get(topic, [])
 
     def get_document_info(self, docs: Sequence[str] | None = None) -> Any:
@@ -403,6 +425,14 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
     def topic_representations_(self) -> dict[int, list[tuple[str, float]]]:
         """Words and weights of each topic."""
         return self.get_topics()
+
+    @property
+    def topic_aspects_(self) -> dict[str, dict[int, list[tuple[str, float]]]]:
+        """Words and weights of each topic by each aspect of `representation_model`."""
+        return {
+            name: {topic: list(listed) for topic, listed in words.items()}
+            for name, words in self._topics.aspects.items()
+        }
 
     @property
     def topic_labels_(self) -> dict[int, str]:

@@ -21,7 +21,7 @@ from dtopics.data import Block
 from dtopics.embedding.static import StaticEmbedder, StoredStatic
 from dtopics.embedding.static_sources import KeepStatic, StaticSource
 from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
-from dtopics.execution import Executor
+from dtopics.execution import Executor, InProcessExecutor
 from dtopics.protocols import DocumentReader, Reducer
 from dtopics.reduction import UMAP
 from dtopics.reduction.refining import refine
@@ -37,9 +37,13 @@ from dtopics.representation.steps import (
 )
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
-from dtopics.store import Location, Run, Stage, own_lengths, rows_by_block, spans
+from dtopics.store import Location, Run, Stage, fingerprint, own_lengths, rows_by_block, spans
 from dtopics.topics import Example, Topics
+from dtopics.topics.representing import RepresentTopics, all_ours, describe_models, with_words
 from dtopics.topics.steps import BuildTopics, ChooseExamples, CompareCandidates, ReadRows, assemble
+
+#: Representative documents of a topic: as many as representation models look at by default.
+N_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,12 @@ class Recipe:
         As in `TopicModel`.
     memberships : {"held", "dense", "sparse"} or None
         The form in which memberships in every topic are kept; None where they are not wanted.
+    representation : mapping of str to list
+        Representation models of each aspect.
+    word_embedder : Embedder or None
+        What embeds words, where embeddings are given.
+    n_examples : int
+        Representative documents of a topic.
     """
 
     embedder: Any
@@ -118,6 +128,9 @@ class Recipe:
     refine: int = 0
     nr_topics: int | str | None = None
     memberships: str | None = None
+    representation: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    word_embedder: Any = None
+    n_examples: int = N_EXAMPLES
 
 
 @dataclass(frozen=True)
@@ -171,10 +184,23 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     do(built, BuildTopics(totals, centroids, vocabulary, clusters, bare, counting, recipe.ctfidf,
                           recipe.top_n_words, recipe.nr_topics))  # fmt: skip
     version = built.fingerprint
+    if recipe.representation:
+        chosen = {"models": describe_models(recipe.representation), "examples": recipe.n_examples}
+        version = fingerprint("represented", chosen, [built.fingerprint])
     folder = run.topics_folder(version)
     if not Topics.saved(folder):
-        found = examples(run, inputs, recipe, tokens, clusters, built, executor)
-        assemble(built, found).save(folder)
+        found = examples(run, inputs, recipe, tokens, clusters, built, embeddings, executor)
+        topics = assemble(built, found)
+        if recipe.representation:
+            topics = represent(
+                run,
+                topics,
+                built,
+                recipe.representation,
+                embedder or recipe.word_embedder,
+                executor,
+            )
+        topics.save(folder)
     stages = {"documents": documents, "sample": sample, "embeddings": embeddings,
               "tokens": tokens, "clusters": clusters, "topics": built}  # fmt: skip
     return Fitted(Topics.load(folder), version, embedder, stages)
@@ -295,6 +321,7 @@ def examples(
     tokens: Stage,
     clusters: Stage,
     built: Stage,
+    embeddings: Stage,
     executor: Executor,
 ) -> dict[int, list[Example]]:
     """Return each topic's representative documents with their texts."""
@@ -304,18 +331,37 @@ def examples(
     reduce_ = recipe.ctfidf.reduce_frequent_words
     step = CompareCandidates(tokens, clusters, recipe.counting, built, positions, reduce_)
     executor.map_blocks(compared, step, bare)
-    chosen = run.stage("examples", {}, [compared])
-    executor.run(chosen, ChooseExamples(compared, bare))
+    chosen = run.stage("examples", {"examples": recipe.n_examples}, [compared])
+    executor.run(chosen, ChooseExamples(compared, bare, recipe.n_examples))
 
     table = chosen.whole_table("examples").sort_by([("block", "ascending")])
     wanted = [(b, r.tolist()) for b, r in rows_by_block(table, inputs.blocks) if len(r)]
-    texts = [text for read in executor.map(ReadRows(inputs.read), wanted) for text in read]
+    reading = ReadRows(inputs.read, embeddings)
+    texts = [text for read in executor.map(reading, wanted) for text in read]
     found: dict[int, list[Example]] = {}
-    for topic, alike, text in zip(
+    for topic, alike, (doc_id, text, vector) in zip(
         table["topic"].to_pylist(), table["similarity"].to_pylist(), texts, strict=True
     ):
-        found.setdefault(topic, []).append(Example(*text, alike))
+        found.setdefault(topic, []).append(Example(doc_id, text, alike, vector))
     return {topic: sorted(listed, key=lambda e: -e.similarity) for topic, listed in found.items()}
+
+
+def represent(
+    run: Run,
+    topics: Topics,
+    version: Stage,
+    models: Mapping[str, Sequence[Any]],
+    embedder: Any,
+    executor: Executor,
+) -> Topics:
+    """Return topics with the words that representation models choose."""
+    about = {"models": describe_models(models), "topics": topics.digest()}
+    stage = run.stage("representation", about, [version])
+    step = RepresentTopics(version, topics, models, embedder, run.location / "answers")
+    # clients of services cannot be sent
+    here = executor if all_ours(models) else InProcessExecutor()
+    here.run(stage, step)
+    return with_words(topics, stage)
 
 
 def assign(

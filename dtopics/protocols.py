@@ -121,12 +121,9 @@ class Vectorizer(Protocol):
 class Representer(Protocol):
     """Chooses the words that stand for each topic, from topic-level data."""
 
-    def describe(self) -> Mapping[str, Any]:
-        """Return what the words depend on, as JSON."""
-        ...
+    def extract_words(self, about: Any) -> Mapping[int, Sequence[tuple[str, float]]]:
+        """Return the chosen words and weights of each topic, heaviest first.
 
-    def extract_words(
-        self, words: Mapping[int, Sequence[tuple[str, float]]]
-    ) -> Mapping[int, Sequence[tuple[str, float]]]:
-        """Return the chosen words and weights of each topic, heaviest first."""
+        `about` is a `dtopics.representation.representers.Described`.
+        """
         ...

@@ -36,7 +36,7 @@ from dtopics.topics.distributions import (
     Strategy,
 )
 from dtopics.topics.steps import assemble
-from dtopics.versions import check_current, executor_of, write_assignments
+from dtopics.versions import Represent, check_current, executor_of, write_assignments
 
 STRATEGIES = ("probabilities", "distributions", "c-tf-idf", "embeddings")
 #: So many blocks are done in this process, where no cluster is there.
@@ -161,7 +161,13 @@ def _strategy(run: Run, topics: Topics, reducing: Reducing) -> tuple[Strategy, l
 
 
 def update_topics(
-    run: Run, topics: Topics, new_topics: Any, renaming: Renaming, made: str, around: Surroundings
+    run: Run,
+    topics: Topics,
+    new_topics: Any,
+    renaming: Renaming,
+    made: str,
+    around: Surroundings,
+    represent: Represent,
 ) -> Topics:
     """Give documents other topics, or topics other words, and take the result into use.
 
@@ -204,9 +210,8 @@ def update_topics(
     InProcessExecutor(around.progress).run(stage, step)
     updated = assemble(stage, topics.examples)
     updated = replace(updated, labels={t: x for t, x in topics.labels.items() if t in there})
-    version = fingerprint(
-        "updated", {"labels": sorted(updated.labels.items())}, [stage.fingerprint]
-    )
+    updated = represent(updated, stage)
+    version = fingerprint("updated", {"content": updated.content()}, [stage.fingerprint])
     updated.save(run.topics_folder(version))
     changed = {"topics": stage, "tokens": tokens, "vocabulary": vocabulary,
                "topic counts": totals, "centroids": centroids}  # fmt: skip

@@ -7,7 +7,7 @@ is made of those of the one before it, without a document, and can be undone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from dtopics.errors import InputError, RunError
@@ -20,14 +20,19 @@ from dtopics.topics import Example, Topics
 from dtopics.topics.counted import RegroupTopics
 from dtopics.topics.steps import assemble
 
-#: Examples of a topic.
-N_EXAMPLES = 3
+#: From a version's topics and stage to the topics with their words.
+Represent = Callable[[Topics, Stage], Topics]
 #: So many blocks are written by this process where there is no cluster, sooner than by its own.
 FEW_BLOCKS = 256
 
 
 def regroup(
-    run: Run, topics: Topics, groups: Mapping[int, int], made: str, around: Surroundings
+    run: Run,
+    topics: Topics,
+    groups: Mapping[int, int],
+    made: str,
+    around: Surroundings,
+    represent: Represent,
 ) -> Topics:
     """Put topics together and take the result into use.
 
@@ -41,6 +46,8 @@ def regroup(
     made : str
         What is being done, for people.
     around : Surroundings
+    represent : callable (topics, stage) -> topics
+        Gives the topics of a version's stage their words, where c-TF-IDF does not.
 
     Returns
     -------
@@ -66,9 +73,11 @@ def regroup(
         examples=grouped_examples(topics, became),
         labels=kept_labels(topics, became),
     )
-    regrouped.save(run.topics_folder(stage.fingerprint))
+    regrouped = represent(regrouped, stage)
+    version = fingerprint("regrouped", {"content": regrouped.content()}, [stage.fingerprint])
+    regrouped.save(run.topics_folder(version))
     write_assignments(run, regrouped, around)
-    run.add_version(stage.fingerprint, made, {"topics": stage.fingerprint})
+    run.add_version(version, made, {"topics": stage.fingerprint})
     return regrouped
 
 
@@ -167,8 +176,9 @@ def grouped_examples(topics: Topics, became: Mapping[int, int]) -> dict[int, tup
     found: dict[int, list[Example]] = {topic: [] for topic in became.values()}
     for topic in topics.ids:
         found[became[topic]].extend(topics.examples[topic])
+    most = max(len(listed) for listed in topics.examples.values())
     return {
-        topic: tuple(sorted(listed, key=lambda example: -example.similarity)[:N_EXAMPLES])
+        topic: tuple(sorted(listed, key=lambda example: -example.similarity)[:most])
         for topic, listed in found.items()
     }
 

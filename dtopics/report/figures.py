@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,11 @@ class Drawable:
     topics: Topics
     c_tf_idf_: Any = None
     topics_: Any = ()
-    topic_aspects_: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def topic_aspects_(self) -> dict[str, Any]:
+        """Further words of each topic, by aspect."""
+        return {name: dict(words) for name, words in self.topics.aspects.items()}
 
     @property
     def topic_embeddings_(self) -> Any:

@@ -180,22 +180,46 @@ def known_params(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, A
     from dtopics.clustering import HDBSCAN
     from dtopics.reduction import UMAP
     from dtopics.representation.ctfidf import ClassTfidfTransformer
+    from dtopics.representation.representers import KeyBERTInspired, MaximalMarginalRelevance
 
     known = {f"{c.__module__}:{c.__qualname__}": c for c in (
-        CountVectorizer, HDBSCAN, UMAP, ClassTfidfTransformer
+        CountVectorizer, HDBSCAN, UMAP, ClassTfidfTransformer, KeyBERTInspired,
+        MaximalMarginalRelevance,
     )}  # fmt: skip
     found: dict[str, Any] = {}
     for name, value in config.items():
         if name not in names:
             continue
-        if isinstance(value, dict):
-            params = value.get("params", {})
-            plain = all(not isinstance(item, dict) for item in params.values())
-            if value.get("class") in known and plain:
-                found[name] = known[value["class"]](**_tuples(params))
+        if name == "representation_model":
+            found[name] = _representation(value, known)
+        elif isinstance(value, dict):
+            made = _known(value, known)
+            if made is not None:
+                found[name] = made
         else:
             found[name] = tuple(value) if isinstance(value, list) else value
     return found
+
+
+def _representation(value: Any, known: Mapping[str, Any]) -> Any:
+    """Return representation models that are all known; else None."""
+    if isinstance(value, list):
+        parts = [_representation(item, known) for item in value]
+        return None if None in parts else parts
+    if isinstance(value, dict) and "class" not in value:
+        aspects = {name: _representation(item, known) for name, item in value.items()}
+        return None if None in aspects.values() else aspects
+    return _known(value, known)
+
+
+def _known(value: Any, known: Mapping[str, Any]) -> Any:
+    """Return the object of a class that is known, of parameters that are data; else None."""
+    params = value.get("params", {}) if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or value.get("class") not in known:
+        return None
+    if any(isinstance(item, dict) for item in params.values()):
+        return None
+    return known[value["class"]](**_tuples(params))
 
 
 def stored_embedder(

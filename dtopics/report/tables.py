@@ -34,7 +34,11 @@ def topic_info(topics: Topics, topic: int | None = None) -> pd.DataFrame:
             "Name": [topics.names[t] for t in ids],
             **labels,
             "Representation": [words_of(topics, t) for t in ids],
-            "Representative_Docs": [[e.text for e in topics.examples[t]] for t in ids],
+            **{
+                aspect: [[word for word, _ in words[t]] for t in ids]
+                for aspect, words in topics.aspects.items()
+            },
+            "Representative_Docs": [texts_of(topics, t) for t in ids],
         }
     )
 
@@ -66,7 +70,7 @@ def document_info(
 
     table = describe_topics(pd.DataFrame({"Document": list(docs), "Topic": list(assigned)}), topics)
     table["Probability"] = np.asarray(probabilities)
-    examples = {t: {e.text for e in listed} for t, listed in topics.examples.items()}
+    examples = {t: set(texts_of(topics, t)) for t in topics.ids}
     table["Representative_document"] = [
         text in examples[topic] for text, topic in zip(docs, assigned, strict=True)
     ]
@@ -77,11 +81,16 @@ def describe_topics(table: pd.DataFrame, topics: Topics) -> pd.DataFrame:
     """Add Name, Representation, Representative_Docs and Top_n_words by the column Topic."""
     table["Name"] = table["Topic"].map(topics.names)
     table["Representation"] = table["Topic"].map({t: words_of(topics, t) for t in topics.ids})
-    texts = {t: [e.text for e in topics.examples[t]] for t in topics.ids}
+    texts = {t: texts_of(topics, t) for t in topics.ids}
     table["Representative_Docs"] = table["Topic"].map(texts)
     joined = {t: " - ".join(words_of(topics, t)) for t in topics.ids}
     table["Top_n_words"] = table["Topic"].map(joined)
     return table
+
+
+def texts_of(topics: Topics, topic: int) -> list[str]:
+    """Return the three documents that stand for a topic, as many as BERTopic shows."""
+    return [example.text for example in topics.examples[topic][:3]]
 
 
 def words_of(topics: Topics, topic: int) -> list[str]:

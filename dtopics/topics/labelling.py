@@ -52,6 +52,7 @@ def generated_labels(
     topic_prefix: bool = True,
     word_length: int | None = None,
     separator: str = "_",
+    aspect: str | None = None,
 ) -> list[str]:
     """Return a label for each topic, made of its heaviest words.
 
@@ -64,12 +65,18 @@ def generated_labels(
     word_length : int, optional
         Cut each word to so many characters.
     separator : str, default="_"
+    aspect : str, optional
+        Take the words of this aspect.
     """
+    if aspect is not None and aspect not in topics.aspects:
+        message = f"there is no aspect {aspect!r}; there are {sorted(topics.aspects)}"
+        raise InputError(message)
+    chosen = topics.words if aspect is None else topics.aspects[aspect]
     if not isinstance(nr_words, int) or nr_words < 1:
         message = f"nr_words must be a positive integer, not {nr_words!r}"
         raise InputError(message)
     labels = []
     for topic in topics.ids:
-        words = [word[:word_length] for word, _ in topics.words[topic][:nr_words]]
+        words = [word[:word_length] for word, _ in chosen[topic][:nr_words]]
         labels.append(separator.join([str(topic), *words] if topic_prefix else words))
     return labels

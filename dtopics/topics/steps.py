@@ -131,37 +131,43 @@ class CompareCandidates:
 
 @dataclass(frozen=True)
 class ChooseExamples:
-    """Choose the documents most like their topic, three of each."""
+    """Choose the documents most like their topic, so many of each."""
 
     compared: Stage
     blocks: Sequence[Block]
+    n_examples: int
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
         """Return the table ``examples``: ``topic``, ``block``, ``row``, ``similarity``."""
         import pyarrow as pa
 
-        best = best_examples([])
+        best = best_examples([], self.n_examples)
         starts = np.cumsum([0, *(block.n_rows for block in self.blocks)])
         for position, block in enumerate(self.blocks):
             table = self.compared.table("candidates", block)
             topic, row, alike = (table[name].to_numpy() for name in table.column_names)
-            best = best_examples([best, Examples(topic, starts[position] + row, alike)])
-        found = np.searchsorted(starts, best.rows, side="right") - 1
-        columns = [best.topics, found, best.rows - starts[found], best.similarities]
+            found = Examples(topic, starts[position] + row, alike)
+            best = best_examples([best, found], self.n_examples)
+        at = np.searchsorted(starts, best.rows, side="right") - 1
+        columns = [best.topics, at, best.rows - starts[at], best.similarities]
         return {"examples": pa.table(columns, names=["topic", "block", "row", "similarity"])}
 
 
 @dataclass(frozen=True)
 class ReadRows:
-    """Read a few documents of a block."""
+    """Read a few documents of a block, and their embeddings."""
 
     read: DocumentReader
+    embeddings: Stage
 
-    def __call__(self, item: tuple[Block, Sequence[int]]) -> list[tuple[Any, str]]:
-        """Return the id and text of the rows asked for."""
+    def __call__(self, item: tuple[Block, Sequence[int]]) -> list[tuple[Any, str, bytes]]:
+        """Return the id, text and embedding of the rows asked for."""
         block, rows = item
-        documents = self.read(block)
-        return [(documents.ids[row].as_py(), documents.texts[row]) for row in rows]
+        documents, vectors = self.read(block), self.embeddings.array("embeddings", block)
+        return [
+            (documents.ids[row].as_py(), documents.texts[row], vectors[row].astype("f4").tobytes())
+            for row in rows
+        ]
 
 
 class Built(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,11 +32,14 @@ class Example(NamedTuple):
     text : str
     similarity : float
         Cosine of its own c-TF-IDF to its topic's.
+    vector : bytes
+        Its embedding, float32.
     """
 
     doc_id: Any
     text: str
     similarity: float
+    vector: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Topics:
         Representative documents, most alike first.
     labels : mapping of int to str
         Labels that a user gave.
+    aspects : mapping of str to mapping of int to list of (str, float)
+        Further words of each topic, by what they are chosen by.
     """
 
     ids: tuple[int, ...]
@@ -67,6 +73,7 @@ class Topics:
     centroids: NDArray[np.float32]
     examples: Mapping[int, tuple[Example, ...]]
     labels: Mapping[int, str] = field(default_factory=dict)
+    aspects: Mapping[str, Mapping[int, Sequence[tuple[str, float]]]] = field(default_factory=dict)
 
     @property
     def n_documents(self) -> int:
@@ -130,9 +137,18 @@ class Topics:
         digest.update(np.ascontiguousarray(self.centroids).tobytes())
         return digest.hexdigest()
 
+    def content(self) -> list[Any]:
+        """Return words, labels and examples as JSON: what tells versions of one stage apart."""
+        return [
+            [topic, list(map(list, self.words[topic])), self.labels.get(topic),
+             [example.text for example in self.examples[topic]]]
+            for topic in self.ids
+        ] + [self._listed_aspects()]  # fmt: skip
+
     def save(self, folder: Location) -> None:
-        """Write ``examples.parquet``, then ``topics.parquet``, which says that both are there."""
+        """Write examples and aspects, then ``topics.parquet``, which says that all are there."""
         (folder / "examples.parquet").write(table_bytes(self._examples_table()))
+        (folder / "aspects.json").write(json.dumps(self._listed_aspects()).encode())
         (folder / "topics.parquet").write(table_bytes(self._topics_table()))
 
     @staticmethod
@@ -152,6 +168,7 @@ class Topics:
         try:
             table = read_table(folder / "topics.parquet")
             examples = read_table(folder / "examples.parquet").to_pylist()
+            aspects = json.loads((folder / "aspects.json").read())
         except FileNotFoundError as error:
             message = f"no topics at {folder}; run the same `dtopics fit` again"
             raise RunError(message) from error
@@ -159,7 +176,8 @@ class Topics:
         lists = table["centroid"].combine_chunks()
         found: dict[int, list[Example]] = {row["topic"]: [] for row in rows}
         for row in examples:
-            found[row["topic"]].append(Example(row["doc_id"], row["text"], row["similarity"]))
+            fields = (row[name] for name in Example._fields)
+            found[row["topic"]].append(Example(*fields))
         return cls(
             ids=tuple(row["topic"] for row in rows),
             sizes={row["topic"]: row["size"] for row in rows},
@@ -169,8 +187,18 @@ class Topics:
             },
             centroids=lists.flatten().to_numpy().reshape(len(rows), lists.type.list_size),
             examples={topic: tuple(listed) for topic, listed in found.items()},
-            labels={row["topic"]: row["label"] for row in rows if row.get("label") is not None},
+            labels={row["topic"]: row["label"] for row in rows if row["label"] is not None},
+            aspects={
+                aspect: {topic: [(word, weight) for word, weight in words] for topic, words in all_}
+                for aspect, all_ in aspects.items()
+            },
         )
+
+    def _listed_aspects(self) -> dict[str, Any]:
+        return {
+            aspect: [[topic, [list(pair) for pair in listed]] for topic, listed in words.items()]
+            for aspect, words in self.aspects.items()
+        }
 
     def _topics_table(self) -> pa.Table:
         import pyarrow as pa
@@ -210,6 +238,7 @@ class Topics:
                 "doc_id": pa.array([example.doc_id for _, example in rows]),
                 "text": pa.array([example.text for _, example in rows], pa.string()),
                 "similarity": pa.array([example.similarity for _, example in rows], pa.float64()),
+                "vector": pa.array([example.vector for _, example in rows], pa.binary()),
             }
         )
 
