@@ -264,6 +264,33 @@ def topics_command(
             _print_topics(model, limit)
 
 
+@cli.command("export")
+@click.argument("run_url", metavar="RUN")
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(["bertopic"]),
+    default="bertopic",
+    show_default=True,
+    help="Whose format.",
+)
+@click.option("--storage-options", metavar="JSON")
+def export_command(run_url: str, folder: str, kind: str, storage_options: str | None) -> None:
+    r"""Write the topics of RUN to DIR as BERTopic.load opens them.
+
+    \b
+    Example:
+      dtopics export runs/reviews reviews-bertopic
+    """
+    from dtopics.model import TopicModel
+
+    with _reported():
+        storage = _storage_options({"storage_options": storage_options})
+        TopicModel.load(run_url, storage_options=storage).export_bertopic(folder)
+        click.echo(f"BERTopic.load({folder!r}) opens it ({kind})")
+
+
 @cli.command("status")
 @click.argument("run_url", metavar="RUN")
 @click.option("--storage-options", metavar="JSON")

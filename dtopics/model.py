@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +14,14 @@ from dtopics import jobs
 from dtopics.data import OUTLIER
 from dtopics.document_steps import DocumentSteps
 from dtopics.errors import InputError, NotFittedError
+from dtopics.exchange import Exchange
 from dtopics.execution.cluster import LocalSettings
 from dtopics.execution.progress import LogProgress, Progress, SilentProgress
 from dtopics.later import LaterSteps
 from dtopics.pictures import Pictures
 from dtopics.report import results, tables
 from dtopics.store import Location, Run
+from dtopics.store.temporary import temporary_folder
 from dtopics.topics import Topics, diagnose
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dtopics")
 
 
-class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: ignore[misc]
+class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator):  # type: ignore[misc]
     """Topics of documents, over all of them, on one machine or many.
 
     Parameters
@@ -584,13 +584,6 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, BaseEstimator):  # type: i
             )
             raise NotFittedError(message)
         return self._run
-
-
-def temporary_folder(owner: object | None) -> str:
-    """Make a folder that goes with its owner; None: with the process, for lazy results."""
-    folder = tempfile.mkdtemp(prefix="dtopics-")
-    weakref.finalize(owner or temporary_folder, shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def progress_of(verbose: bool) -> Progress:  # noqa: FBT001
