@@ -7,6 +7,7 @@ settings or the run directory cannot serve.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import sys
@@ -214,6 +215,43 @@ def transform_command(
                 local=_local(options),
             )  # fmt: skip
         click.echo(f"doc_id, topic, probability: {out}/part-*.parquet")
+
+
+@cli.command("update")
+@click.argument("run_url", metavar="RUN")
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--embeddings", metavar="URL", help="Embeddings of the new documents.")
+@click.option("--embedding-model", help="The model to embed with, where RUN does not know it.")
+@click.option("--trust", is_flag=True, help="Open pickled objects of RUN: only of your own runs.")
+@corpus_options
+@cluster_options
+def update_command(
+    run_url: str, sources: tuple[str, ...], embeddings: str | None, **options: Any
+) -> None:
+    r"""Add the documents in SOURCES to RUN, and count all together.
+
+    The same command goes on where it was broken off; given again, it changes nothing.
+
+    \b
+    Example:
+      dtopics update runs/reviews reviews-2026-11.parquet --text-column body
+    """
+    from dtopics.corpus import Corpus
+    from dtopics.model import TopicModel
+
+    storage = _storage_options(options)
+    with _reported():
+        model = TopicModel.load(
+            run_url, options["embedding_model"], storage_options=storage, trust=options["trust"]
+        )
+        corpus = Corpus(list(sources), storage_options=storage, **_columns(options))
+        with _progress() as progress:
+            around = dataclasses.replace(
+                model._around(options["scheduler"]), progress=progress, local=_local(options)
+            )
+            model._add(corpus, embeddings, around)
+        _print_topics(model, limit=20)
+        click.echo(model.drift_.to_string(index=False, float_format="{:.1%}".format))
 
 
 @cli.command("topics")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dtopics import reassigning
+from dtopics import reassigning, updating
 from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import InProcessExecutor
 from dtopics.jobs import plan_key, settled
@@ -23,11 +24,20 @@ from dtopics.store import fingerprint
 from dtopics.topics.distributions import weighed
 from dtopics.topics.representing import as_representation
 from dtopics.topics.topics import unit
+from dtopics.updating import Arriving
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dtopics.jobs import Surroundings
     from dtopics.store import Run, Stage
     from dtopics.topics import Topics
+
+
+logger = logging.getLogger("dtopics")
+
+#: So much larger a share of outliers, or of documents far from the sample, is worth a warning.
+DRIFT_SHARE = 0.2
 
 
 class DocumentSteps:
@@ -39,6 +49,12 @@ class DocumentSteps:
         min_df_scope: str
         representation_model: Any
         _in_memory: bool
+        _documents: Any
+        _trust: bool
+        block_size: int | None
+        fit: Callable[..., Self]
+
+        def __sklearn_is_fitted__(self) -> bool: ...
 
         @property
         def _topics(self) -> Topics: ...
@@ -204,6 +220,71 @@ class DocumentSteps:
             self._represent,
         )  # fmt: skip
         return self._swap(updated)
+
+    def partial_fit(self, documents: Any, embeddings: Any = None, *, client: Any = None) -> Self:
+        """Add documents: they get topics as new documents do, and are counted with all others.
+
+        Words, sizes and centroids are those of all documents, exactly; UMAP and HDBSCAN stay as
+        they were fitted. `drift_` says when another fit is due. The same documents again change
+        nothing, and an update that was broken off goes on. A model that is not fitted is.
+
+        Parameters
+        ----------
+        documents, embeddings, client
+            As in `fit`; other documents than were fitted.
+
+        Returns
+        -------
+        TopicModel
+            Itself.
+
+        Raises
+        ------
+        InputError
+            The documents were fitted, or lack a column that the run keeps.
+        EmbeddingError
+            The embeddings are missing or of another width.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(documents, embeddings, client=client)
+        return self._add(documents, embeddings, self._around(client))
+
+    @property
+    def drift_(self) -> pd.DataFrame:
+        """How the documents of each update differ from those of the fit.
+
+        ``segment``, ``documents``, and shares of them: ``outliers``, and those that are ``far``,
+        further from the sample than its own documents from each other.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(updating.drift(self._run_with_rows, self._topics))
+
+    def _add(self, documents: Any, embeddings: Any, around: Surroundings) -> Self:
+        embedder = None if embeddings is not None else self._embedder_for_new()
+        run, topics = self._run_with_rows, self._topics
+        arriving = Arriving(documents, embeddings, embedder, self._tokenizing, self._trust,
+                            self.block_size)  # fmt: skip
+        if self._in_memory and isinstance(documents, list | tuple):
+            held = [*self._documents, *documents]
+        else:
+            held = None
+        n_versions = len(run.versions)
+        self._swap(updating.add_documents(run, topics, arriving, around, self._represent))
+        if len(run.versions) > n_versions:
+            self._in_memory, self._documents = held is not None, held
+            self._warn_of_drift()
+        return self
+
+    def _warn_of_drift(self) -> None:
+        fit, *_, last = updating.drift(self._run_with_rows, self._topics)
+        much = max(DRIFT_SHARE, fit["outliers"] + DRIFT_SHARE)
+        if last["outliers"] > much or last["far"] > fit["far"] + DRIFT_SHARE:
+            logger.warning(
+                "of the new documents %.0f %% are outliers (%.0f %% of those that were fitted) and "
+                "%.0f %% lie far from the sample: fit again on all documents",
+                100 * last["outliers"], 100 * fit["outliers"], 100 * last["far"],
+            )  # fmt: skip
 
     def approximate_distribution(
         self,

@@ -363,7 +363,7 @@ def _claim(run: Run, corpus: Any) -> None:
     try:
         run.claim(corpus.fingerprint(), str(corpus))
     except RunMismatchError:
-        file = _plan_file(run)
+        file = plan_file(run, SEGMENT)
         if corpus.files and file.exists():
             segment = segment_from_table(read_table(file))
             if corpus.files == tuple(source.url for source in segment.sources):
@@ -371,8 +371,9 @@ def _claim(run: Run, corpus: Any) -> None:
         raise
 
 
-def _plan_file(run: Run) -> Location:
-    return run.location / "plan" / f"{SEGMENT}.parquet"
+def plan_file(run: Run, segment: str) -> Location:
+    """Return where the plan of a segment lies."""
+    return run.location / "plan" / f"{segment}.parquet"
 
 
 @contextlib.contextmanager
@@ -380,7 +381,7 @@ def _planned(
     corpus: Any, run: Run, block_size: int | None, around: Surroundings
 ) -> Iterator[tuple[Segment, Executor]]:
     """Give the plan, made now or before, and an executor of the size that it asks for."""
-    file = _plan_file(run)
+    file = plan_file(run, SEGMENT)
     planned = file.exists() and bool(run.segments)
     with computing(around.client):
         small = corpus.in_memory or corpus.estimate().bytes <= SMALL_BYTES
@@ -415,7 +416,7 @@ def _planned(
 def _plan(corpus: Any, run: Run, block_size: int | None, map_: Any) -> Segment:
     spool = run.location / "spool" / SEGMENT
     segment: Segment = corpus.plan(segment=SEGMENT, block_rows=block_size, spool=spool, map_=map_)
-    _plan_file(run).write(table_bytes(segment_to_table(segment)))
+    keep_plan(run, segment)
     rows = {"name": SEGMENT, "n_rows": segment.n_rows, "block_rows": segment.block_rows}
     run.state["segments"] = [rows]
     run.save()
@@ -438,35 +439,42 @@ def _inputs(
         read=reader_for(segment, corpus.storage_options, run.location / "spool" / SEGMENT),
         embeddings=None
         if embeddings is None
-        else _given_embeddings(embeddings, segment.n_rows, run, here, executor),
+        else given_embeddings(embeddings, segment.n_rows, run, here, executor),
         targets=None if y is None else _given_targets(y, segment.n_rows, here),
     )
 
 
+def keep_plan(run: Run, segment: Segment) -> None:
+    """Write the plan of a segment."""
+    plan_file(run, segment.name).write(table_bytes(segment_to_table(segment)))
+
+
 def plan_key(run: Run) -> str:
     """Return the fingerprint of a run's plan: the corpus, and how it is divided."""
-    [segment] = run.segments
-    layout = {name: segment[name] for name in ("n_rows", "block_rows")}
+    first = run.segments[0]
+    layout = {name: first[name] for name in ("n_rows", "block_rows")}
     return fingerprint("plan", layout, [run.state["corpus"]["fingerprint"]])
 
 
-def planned(run: Run) -> tuple[Segment, Any]:
-    """Return the plan of a run that was fitted, and what reads its documents.
+def planned(run: Run) -> Iterator[tuple[Segment, Any]]:
+    """Give the segments of a run that was fitted, each with what reads its documents.
 
     Raises
     ------
     RunError
         Where a source changed since.
     """
-    segment = segment_from_table(read_table(_plan_file(run)))
     options = run.location.storage_options
-    verify_sources(segment, options)
-    return segment, reader_for(segment, options, run.location / "spool" / SEGMENT)
+    for known in run.segments:
+        segment = segment_from_table(read_table(plan_file(run, known["name"])))
+        verify_sources(segment, options)
+        yield segment, reader_for(segment, options, run.location / "spool" / known["name"])
 
 
-def _given_embeddings(
+def given_embeddings(
     embeddings: Any, n_rows: int, run: Run, here: Executor, executor: Executor
 ) -> Given:
+    """Return embeddings that a caller gave, and who reads them."""
     info = check_given(embeddings, n_rows, run.location.storage_options)
     if hasattr(embeddings, "dask"):
         embeddings = _spool_dask(embeddings, run)

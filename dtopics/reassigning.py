@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import OUTLIER, Block, Result
-from dtopics.embedding.given import ArrayRows, ReadRows, check_given
+from dtopics.embedding.given import ArrayRows, BlockRows, ReadRows, check_given
 from dtopics.errors import InputError, NotFittedError, SettingError
-from dtopics.execution import InProcessExecutor
+from dtopics.execution import Executor, InProcessExecutor
 from dtopics.jobs import Surroundings, array_digest, plan_key, planned
 from dtopics.pipeline import count
 from dtopics.report.results import dense_topics, sparse_topics
@@ -140,7 +140,9 @@ def _strategy(run: Run, topics: Topics, reducing: Reducing) -> tuple[Strategy, l
             return ByVectors(rows, topics.ids, topics.centroids, threshold), [stage]
         check_given(reducing.embeddings, n_rows, run.location.storage_options)
         given, key = _given_rows(reducing.embeddings, run)
-        return ByVectors(RowsOf(given), topics.ids, topics.centroids, threshold), [key]
+        return ByVectors(BlockRows(given, run.starts), topics.ids, topics.centroids, threshold), [
+            key
+        ]
     n_topics = topics.n_topics
     if reducing.probabilities is not None:
         array = np.asarray(reducing.probabilities)
@@ -150,7 +152,7 @@ def _strategy(run: Run, topics: Topics, reducing: Reducing) -> tuple[Strategy, l
                 f"column for each topic, ({n_rows}, {n_topics})"
             )
             raise InputError(message)
-        rows = RowsOf(ArrayRows(array))
+        rows = BlockRows(ArrayRows(array), run.starts)
         return ByProbabilities(rows, topics.ids, threshold), [array_digest(array)]
     if not run.has_fitted("memberships"):
         message = "there are no probabilities: fit with calculate_probabilities=True, or give them"
@@ -179,55 +181,104 @@ def update_topics(
     InputError, SettingError, RunError
     """
     check_current(run, topics)
-    segment, read = planned(run)
     naming = Naming.from_json(run.fitted("topics").whole_json("topics")["naming"])
     counting = _counting(run, naming, renaming)
-    bare = run.blocks()
-    with executor_of(run, around, FEW_BLOCKS) as executor:
-        labels, mapping = run.labelled, dict(topics.mapping)
-        if new_topics is not None:
-            labels, mapping = _relabelled(run, topics, new_topics)
-        tokens, vocabulary = run.fitted("tokens"), run.fitted("vocabulary")
-        if renaming.counting is not None:
-            tokens = run.stage("tokens", counting.describe_tokens(), [plan_key(run)])
-            executor.map_blocks(tokens, TokenizeBlock(read, counting), segment.blocks)
-        if renaming.counting is not None or renaming.n_gram_range is not None:
-            vocabulary = find_vocabulary(run, counting, tokens, bare, executor)
-        documents, embeddings = run.fitted("documents"), run.fitted("embeddings")
-        totals, centroids = count(run, bare, counting, tokens, vocabulary, labels, documents,
-                                  embeddings, executor)  # fmt: skip
-    present = sizes(centroids.whole_table("sums"))
-    there = {mapping[label] for label in present}
-    mapping = {label: topic for label, topic in mapping.items() if topic in there}
-    renamed = Naming(
+    named = Naming(
         renaming.ctfidf or naming.ctfidf,
         renaming.top_n_words or naming.top_n_words,
         counting.describe_counting(),
     )
-    about = {"mapping": sorted(mapping.items()), "naming": renamed.to_json()}
-    stage = run.stage("topics", about, [totals, centroids, vocabulary, labels])
-    step = RenameTopics(totals, centroids, vocabulary, counting, renamed, mapping)
-    InProcessExecutor(around.progress).run(stage, step)
+    labels, mapping = run.labelled, dict(topics.mapping)
+    if new_topics is not None:
+        labels, mapping = _relabelled(run, topics, new_topics)
+    with executor_of(run, around, FEW_BLOCKS) as executor:
+        tokens, vocabulary = run.fitted("tokens"), run.fitted("vocabulary")
+        if renaming.counting is not None:
+            tokens = run.stage("tokens", counting.describe_tokens(), [plan_key(run)])
+            for segment, read in planned(run):
+                executor.map_blocks(tokens, TokenizeBlock(read, counting), segment.blocks)
+        if renaming.counting is not None or renaming.n_gram_range is not None:
+            vocabulary = find_vocabulary(
+                run, counting, run.over_segments(tokens), run.blocks(), executor
+            )
+        counted = recount(run, counting, tokens, vocabulary, labels, executor)
+    stage = rename(run, counted, counting, named, mapping)
+    return take_version(run, topics, stage, labels, made, around, represent, counted)
+
+
+def recount(
+    run: Run,
+    counting: Counting,
+    tokens: Stage,
+    vocabulary: Stage,
+    labels: Stage,
+    executor: Executor,
+) -> dict[str, Stage]:
+    """Count the terms and sum the vectors of each label; return the stages by name."""
+    documents, embeddings = run.over_segments(run.fitted("documents")), run.fitted("embeddings")
+    totals, centroids = count(
+        run, run.blocks(), counting, run.over_segments(tokens), vocabulary, labels, documents,
+        embeddings, executor,
+    )  # fmt: skip
+    return {"tokens": tokens, "vocabulary": vocabulary, "topic counts": totals,
+            "centroids": centroids, labels.name: labels}  # fmt: skip
+
+
+def rename(
+    run: Run,
+    counted: Mapping[str, Stage],
+    counting: Counting,
+    naming: Naming,
+    mapping: Mapping[int, int],
+) -> Stage:
+    """Leave a version of topics that keep their numbers; those without documents go."""
+    totals, centroids, vocabulary = (
+        counted[name] for name in ("topic counts", "centroids", "vocabulary")
+    )
+    present = sizes(centroids.whole_table("sums"))
+    mapping = dict.fromkeys(present, OUTLIER) | dict(mapping)
+    there = {mapping[label] for label in present}
+    mapping = {label: topic for label, topic in mapping.items() if topic in there}
+    about = {"mapping": sorted(mapping.items()), "naming": naming.to_json()}
+    stage = run.stage("topics", about, [totals, centroids, vocabulary])
+    step = RenameTopics(totals, centroids, vocabulary, counting, naming, mapping)
+    InProcessExecutor().run(stage, step)
+    return stage
+
+
+def take_version(
+    run: Run,
+    topics: Topics,
+    stage: Stage,
+    labels: Stage,
+    made: str,
+    around: Surroundings,
+    represent: Represent,
+    changed: Mapping[str, Stage],
+) -> Topics:
+    """Take the version of a stage into use, with the examples and labels of the one before."""
     updated = assemble(stage, topics.examples)
-    updated = replace(updated, labels={t: x for t, x in topics.labels.items() if t in there})
-    updated = represent(updated, stage)
+    kept = {topic: label for topic, label in topics.labels.items() if topic in updated.ids}
+    updated = represent(replace(updated, labels=kept), stage)
     version = fingerprint("updated", {"content": updated.content()}, [stage.fingerprint])
     updated.save(run.topics_folder(version))
-    changed = {"topics": stage, "tokens": tokens, "vocabulary": vocabulary,
-               "topic counts": totals, "centroids": centroids}  # fmt: skip
-    if labels.name == "labels":
-        changed["labels"] = labels
     write_assignments(run, updated, around, labels)
-    run.add_version(version, made, {name: s.fingerprint for name, s in changed.items()})
+    stages = {name: held.fingerprint for name, held in changed.items()}
+    run.add_version(version, made, {**stages, "topics": stage.fingerprint})
     return updated
+
+
+def counting_in_use(run: Run, naming: Naming) -> Counting:
+    """Return what the version in use was counted by; it cannot tokenise."""
+    terms = run.fitted("vocabulary").whole_table("vocabulary")["term"].to_pylist()
+    return counting_of(naming.counting, terms)
 
 
 def _counting(run: Run, naming: Naming, renaming: Renaming) -> Counting:
     """Return the new counting, or the one that the version in use was counted by."""
     if renaming.counting is not None:
         return renaming.counting
-    terms = run.fitted("vocabulary").whole_table("vocabulary")["term"].to_pylist()
-    counting = counting_of(naming.counting, terms)
+    counting = counting_in_use(run, naming)
     if renaming.n_gram_range is None:
         return counting
     if naming.counting["vocabulary"] is not None:
@@ -269,12 +320,12 @@ class RelabelBlock:
     clusters: Stage
     lookup: tuple[int, ...]
     base: int
-    rows: Callable[[int, int], NDArray[np.int32]]
+    rows: Callable[[Block], NDArray[Any]]
 
     def __call__(self, block: Block) -> Result:
         """Return ``labels`` and ``probabilities``, which stay."""
         labels = self.clusters.array("labels", block)
-        topics = np.asarray(self.rows(block.row_start, block.n_rows), np.int32)
+        topics = self.rows(block).astype(np.int32)
         stays = np.array(self.lookup, np.int32)[labels + 1] == topics
         return {
             "labels": np.where(stays, labels, self.base + topics).astype(np.int32),
@@ -296,7 +347,7 @@ def assigned_topics(run: Run, topics: Topics, assigned: Any) -> tuple[Stage, tup
     return stage, tuple(range(OUTLIER, max(topics.ids) + 1))
 
 
-def _given_topics(run: Run, given: Any) -> tuple[Callable[[int, int], Any], str, list[int]]:
+def _given_topics(run: Run, given: Any) -> tuple[BlockRows, str, list[int]]:
     """Return what reads topics that a caller gave, their key, and which there are.
 
     Raises
@@ -309,18 +360,17 @@ def _given_topics(run: Run, given: Any) -> tuple[Callable[[int, int], Any], str,
     if shape != (n_rows,):
         message = f"topics have shape {shape}; expected a whole number for each of the "
         raise InputError(message + f"{n_rows:,} documents")
-    rows: Callable[[int, int], Any]
     if hasattr(given, "dask"):
-        rows, found = DaskRows(given), []
-        keys = []
+        rows, found, keys = BlockRows(DaskRows(given), run.starts), [], []
         for block in run.blocks():
-            values = rows(block.row_start, block.n_rows)
+            values = rows(block)
             found.append(np.unique(values))
             keys.append(array_digest(values))
         ids, key = np.unique(np.concatenate(found)), fingerprint("codes", {"blocks": keys})
     else:
         array = np.asarray(given)
-        rows, ids, key = ArrayRows(array), np.unique(array), array_digest(array)
+        rows = BlockRows(ArrayRows(array), run.starts)
+        ids, key = np.unique(array), array_digest(array)
     if ids.dtype.kind not in "iu" or ids.min(initial=0) < OUTLIER:
         message = f"topics must be whole numbers of at least −1, not {ids.dtype} from {ids.min()}"
         raise InputError(message)
@@ -343,11 +393,11 @@ class DaskRows:
 class LabelRows:
     """Keep a block's labels that a caller knows."""
 
-    rows: Callable[[int, int], NDArray[Any]]
+    rows: Callable[[Block], NDArray[Any]]
 
     def __call__(self, block: Block) -> Result:
         """Return the array ``labels``, shape (n_rows,), int32."""
-        return {"labels": np.asarray(self.rows(block.row_start, block.n_rows), np.int32)}
+        return {"labels": self.rows(block).astype(np.int32)}
 
 
 @dataclass(frozen=True)
@@ -360,17 +410,6 @@ class ArrayOf:
     def __call__(self, block: Block) -> NDArray[Any]:
         """Return the rows."""
         return self.stage.array(self.name, block)
-
-
-@dataclass(frozen=True)
-class RowsOf:
-    """Reads a block's rows of what a caller gave."""
-
-    rows: Callable[[int, int], NDArray[Any]]
-
-    def __call__(self, block: Block) -> NDArray[Any]:
-        """Return the rows."""
-        return np.asarray(self.rows(block.row_start, block.n_rows))
 
 
 @dataclass(frozen=True)

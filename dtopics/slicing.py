@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dtopics.data import Block
-from dtopics.embedding.given import ArrayRows
+from dtopics.embedding.given import ArrayRows, BlockRows
 from dtopics.errors import InputError
 from dtopics.execution import Executor, InProcessExecutor
 from dtopics.jobs import Surroundings, array_digest
@@ -186,7 +186,9 @@ def _given_slices(run: Run, sliced: Sliced) -> tuple[Slicing, Stage]:
     codes = slicing.codes(values)
     about = {**slicing.describe(), "given": array_digest(codes)}
     stage = run.stage("slices", about)
-    InProcessExecutor().map_blocks(stage, SliceRows(ArrayRows(codes)), run.blocks())
+    InProcessExecutor().map_blocks(
+        stage, SliceRows(BlockRows(ArrayRows(codes), run.starts)), run.blocks()
+    )
     return slicing, stage
 
 

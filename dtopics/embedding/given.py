@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dtopics.data import Block
 from dtopics.errors import EmbeddingError
 from dtopics.execution.cache import cached
 from dtopics.store import Location
@@ -44,6 +45,25 @@ class ArrayRows:
     def __call__(self, row_start: int, n_rows: int) -> NDArray[Any]:
         """Return consecutive rows."""
         return self.array[row_start : row_start + n_rows]
+
+
+@dataclass(frozen=True)
+class BlockRows:
+    """Rows of a block, of an array over all segments.
+
+    Attributes
+    ----------
+    rows : callable (row_start, n_rows) -> ndarray
+    starts : mapping of str to int
+        The first row of each segment.
+    """
+
+    rows: Callable[[int, int], NDArray[Any]]
+    starts: Mapping[str, int]
+
+    def __call__(self, block: Block) -> NDArray[Any]:
+        """Return the block's rows."""
+        return np.asarray(self.rows(self.starts[block.segment] + block.row_start, block.n_rows))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def read(run: Run) -> RunStatus:
     """Read a run's status; nothing is changed and no cluster is needed."""
     n_documents = sum(segment["n_rows"] for segment in run.segments)
     stages = tuple(_stage(stage) for stage in run.in_use())
-    finished = run.state.get("fitted", {}).get("stages") == run.state["stages"]
+    fitted = run.state.get("fitted", {}).get("stages", {"none": ""})
+    finished = fitted.items() <= run.state["stages"].items()
     corpus = run.state.get("corpus", {}).get("described", "")
     failures = {
         f"{stage.name} {block}": reason

@@ -167,11 +167,11 @@ class SliceColumn:
 class SliceRows:
     """Keep the slices of a block's documents that a caller knows."""
 
-    rows: Callable[[int, int], NDArray[Any]]
+    rows: Callable[[Block], NDArray[Any]]
 
     def __call__(self, block: Block) -> Result:
         """Return the array ``slices``, shape (n_rows,), int32."""
-        return {"slices": np.asarray(self.rows(block.row_start, block.n_rows), np.int32)}
+        return {"slices": self.rows(block).astype(np.int32)}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dtopics.data import Block
@@ -30,11 +31,14 @@ class Run:
         What ``run.json`` says: ``corpus``, ``segments``, ``config`` and ``stages`` (the
         fingerprints) of the fit going on, ``fitted`` (the same of the last that was finished,
         with its ``topics_version`` and `versions`). `save` writes it.
+    n_segments : int
+        How many segments are looked at: those of the topics in use, or one more that is added.
     """
 
     def __init__(self, location: Location) -> None:
         self.location = location
         self.state: dict[str, Any] = {"format_version": FORMAT_VERSION, "stages": {}}
+        self.n_segments = 1
 
     @classmethod
     def open(cls, location: Location) -> Run:
@@ -77,6 +81,7 @@ class Run:
             )
             raise RunError(message)
         self.state = {"stages": {}, **state}
+        self.n_segments = state.get("fitted", {}).get("segments", 1)
         return True
 
     def save(self) -> None:
@@ -222,6 +227,7 @@ class Run:
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Note what a fit is about to do; what earlier ones left stays until it is done."""
+        self.n_segments = 1
         self.state["config"] = dict(config)
         self.state["stages"] = {}
         self.save()
@@ -233,8 +239,12 @@ class Run:
             "config": self.state["config"],
             "stages": stages,
             "topics_version": topics_version,
-            "versions": [{"version": topics_version, "made": "fit", "stages": stages}],
-        }
+            "segments": self.n_segments,
+            "versions": [
+                {"version": topics_version, "made": "fit", "stages": stages,
+                 "segments": self.n_segments}
+            ],
+        }  # fmt: skip
         self.save()
 
     @property
@@ -256,7 +266,8 @@ class Run:
         stages : mapping of str to str
             Fingerprints of the stages that are others than before, by name.
         """
-        entry = {"version": topics_version, "made": made, "stages": dict(stages)}
+        entry = {"version": topics_version, "made": made, "stages": dict(stages),
+                 "segments": self.n_segments}  # fmt: skip
         self._use_versions([*self.versions, entry])
 
     def drop_versions(self, n_kept: int) -> None:
@@ -269,8 +280,10 @@ class Run:
             stages.update(entry["stages"])
         self.state["stages"].update(stages)
         self.state["fitted"].update(
-            versions=versions, stages=stages, topics_version=versions[-1]["version"]
-        )
+            versions=versions, stages=stages, topics_version=versions[-1]["version"],
+            segments=versions[-1]["segments"],
+        )  # fmt: skip
+        self.n_segments = versions[-1]["segments"]
         self.save()
 
     def topics_folder(self, version: str) -> Location:
@@ -291,4 +304,25 @@ class Run:
     @property
     def segments(self) -> list[dict[str, Any]]:
         """The segments' names and row counts, as ``run.json`` has them."""
-        return self.state.get("segments", [])  # type: ignore[no-any-return]
+        return self.state.get("segments", [])[: self.n_segments]  # type: ignore[no-any-return]
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """The number of the first document of each segment."""
+        starts, start = {}, 0
+        for segment in self.segments:
+            starts[segment["name"]] = start
+            start += segment["n_rows"]
+        return starts
+
+    def over_segments(self, stage: Stage) -> Stage:
+        """Return a stage under a key that says how many segments are read of it.
+
+        Its blocks of earlier segments stay when one is added; what is summed over all does not.
+        """
+        if self.n_segments == 1:
+            return stage
+        key = fingerprint("segments", {"n": self.n_segments}, [stage.fingerprint, *(
+            segment["corpus"] for segment in self.segments[1:]
+        )])  # fmt: skip
+        return replace(stage, fingerprint=key)

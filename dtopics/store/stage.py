@@ -176,8 +176,14 @@ class Stage:
                 for data in folder.read_all(names[start : start + READ_BATCH]):
                     yield Receipt(**json.loads(data))
 
-    def dask_array(self, name: str, segment: str = "0000") -> Any:
+    def dask_array(self, name: str) -> Any:
         """Return an array as a Dask array, one chunk per block, nothing read yet."""
+        import dask.array as da
+
+        parts = [self._segment_array(name, segment) for segment, _, _ in self.segments]
+        return parts[0] if len(parts) == 1 else da.concatenate(parts)
+
+    def _segment_array(self, name: str, segment: str) -> Any:
         import dask.array as da
 
         location = self._array(name, segment)
