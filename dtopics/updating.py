@@ -115,13 +115,14 @@ def _add(
     with executor_for(around.client, run.location, n_blocks=n_blocks, progress=around.progress,
                       local=around.local) as executor:  # fmt: skip
         with computing(around.client):
-            labels = _label(run, topics, segment, arriving, around, executor)
+            labels, placed = _label(run, topics, segment, arriving, around, executor)
         verify_read(segment, corpus.storage_options)
         naming = Naming.from_json(run.fitted("topics").whole_json("topics")["naming"])
         counting, tokens = counting_in_use(run, naming), run.fitted("tokens")
         every = run.over_segments(tokens)
         vocabulary = find_vocabulary(run, counting, every, run.blocks(), executor)
         counted = recount(run, counting, tokens, vocabulary, labels, executor)
+    counted |= {held.name: held for held in placed}
     stage = rename(run, counted, counting, naming, topics.mapping)
     made = f"update({segment.n_rows:,} documents)"
     return take_version(run, topics, stage, labels, made, around, represent, counted)
@@ -155,8 +156,15 @@ def _label(
     arriving: Arriving,
     around: Surroundings,
     executor: Executor,
-) -> Stage:
-    """Leave tokens, vectors, places and labels of the new blocks; return the labels' stage."""
+) -> tuple[Stage, list[Stage]]:
+    """Leave tokens, vectors, places and labels of the new blocks.
+
+    Returns
+    -------
+    labels : Stage
+    placed : list of Stage
+        That of the places; none where there is no reducer.
+    """
     map_blocks, corpus = executor.map_blocks, arriving.documents
     read = reader_for(segment, corpus.storage_options, run.location / "spool" / segment.name)
     blocks, bare = segment.blocks, [replace(block, pieces=()) for block in segment.blocks]
@@ -180,12 +188,13 @@ def _label(
         embedder = settled(arriving.embedder, run, executor)
         map_blocks(embeddings, EmbedBlock(read, embedder, dtype), blocks, accelerated=True)
 
-    clusters = run.fitted("clusters")
+    clusters, places = run.fitted("clusters"), []
     if not run.has_fitted("reducer"):
         map_blocks(clusters, LabelNearest(documents, embeddings, topics), bare)
     else:
         model = run.fitted("moved model" if run.has_fitted("moved model") else "reducer")
         placed = run.stage("placed", {}, [model, embeddings, documents])
+        places.append(placed)
         placing = ReduceBlock(embeddings, documents, model, trust=arriving.trust)
         map_blocks(placed, placing, bare, accelerated=places_on_gpu(model))
         map_blocks(clusters, PredictBlock(placed, clusters, trust=arriving.trust), bare)
@@ -196,7 +205,7 @@ def _label(
             map_blocks(stage, among, bare)
     if run.has_fitted("labels"):
         map_blocks(run.fitted("labels"), CopyLabels(clusters), bare)
-    return run.labelled
+    return run.labelled, places
 
 
 @dataclass(frozen=True)

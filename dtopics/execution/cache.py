@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -15,6 +19,18 @@ MAX_OBJECTS = 8
 _objects: OrderedDict[Hashable, Any] = OrderedDict()
 _locks: dict[Hashable, threading.Lock] = {}
 _guard = threading.Lock()
+_sized: weakref.WeakSet[SizedCache] = weakref.WeakSet()
+
+
+def forget() -> None:
+    """Forget every object of this process, and give its memory back to the system."""
+    for held in list(_sized):
+        held.clear()
+    with _guard:
+        _objects.clear()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 class SizedCache:
@@ -24,6 +40,9 @@ class SizedCache:
     ----------
     limit : int
         Bytes, by what `get` is told of each object.
+    phase : str, default=""
+        What the objects are for. Those of other phases are forgotten when one is asked for: a
+        phase comes after the other, and a worker must not hold what the last one left.
 
     Examples
     --------
@@ -34,8 +53,10 @@ class SizedCache:
     ['b']
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, phase: str = "") -> None:
         self.limit = limit
+        self.phase = phase
+        _sized.add(self)
         self.objects: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -46,6 +67,9 @@ class SizedCache:
 
     def get(self, key: Hashable, load: Callable[[], T], size: Callable[[T], int]) -> T:
         """Return the object for `key`, loading it where it is not there."""
+        for other in list(_sized):
+            if other.phase != self.phase and other.objects:
+                other.clear()
         with self._lock:
             if key in self.objects:
                 self.objects.move_to_end(key)

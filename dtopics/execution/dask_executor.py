@@ -11,15 +11,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import math
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dtopics.data import Block
 from dtopics.errors import ClusterError, DTopicsError
+from dtopics.execution.cache import forget
 from dtopics.execution.executor import blocks_to_do, do_rounds, raise_failures, staged
 from dtopics.execution.progress import Progress, SilentProgress
 from dtopics.execution.steps import (
@@ -36,11 +38,16 @@ from dtopics.store import Location, Stage
 T = TypeVar("T")
 R = TypeVar("R")
 
+logger = logging.getLogger("dtopics")
+
 MAX_ATTEMPTS = 3
 TASKS_PER_SLOT = 2
 #: How long a cluster may be without workers (preempted, say), and how often that is looked at.
 NO_WORKERS_S = 600.0
 POLL_S = 5.0
+#: How long a worker may be paused and idle before it has to forget what it holds; before it is
+#: started anew.
+FORGET_S, RESTART_S = 10.0, 60.0
 _counter = itertools.count()
 
 
@@ -198,12 +205,15 @@ class DaskExecutor:
             Where there has been no worker for `NO_WORKERS_S`.
         """
         alone_since: float | None = None
+        stuck = Stuck(self.client)
         while True:
             with contextlib.suppress(queue.Empty):
                 return finished.get(timeout=POLL_S)
             now = time.monotonic()
-            if self.client.scheduler_info(n_workers=1)["workers"]:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"]
+            if workers:
                 alone_since = None
+                stuck.look(workers, now)
             elif alone_since is None:
                 alone_since = now
             elif now - alone_since > NO_WORKERS_S:
@@ -249,6 +259,37 @@ class DaskExecutor:
             if gpus:
                 return {"GPU": 1}, gpus
         return None, max(1, sum(worker["nthreads"] for worker in workers))
+
+
+class Stuck:
+    """Sets workers going again that Dask has paused, and that would stay so for ever.
+
+    Dask pauses a worker whose memory is nearly full, to wait for what its tasks hold. Where it
+    does nothing and holds what it keeps between tasks, nothing will go, and neither will the
+    tasks that it has been given.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._since: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    def look(self, workers: Mapping[str, Mapping[str, Any]], now: float) -> None:
+        """Look at the workers, some seconds after the last time."""
+        paused = [address for address, worker in workers.items() if worker["status"] == "paused"]
+        if paused:
+            working = self._client.call_stack()
+            paused = [address for address in paused if not working.get(address)]
+        self._since = {address: self._since.get(address, now) for address in paused}
+        self._told &= set(paused)
+        for address, since in list(self._since.items()):
+            if now - since > RESTART_S:
+                logger.warning("%s is paused and does nothing; it is started anew", address)
+                self._client.restart_workers([address], raise_for_error=False)
+                del self._since[address]
+            elif now - since > FORGET_S and address not in self._told:
+                self._client.run(forget, workers=[address], on_error="ignore")
+                self._told.add(address)
 
 
 def _check_memory(client: Any, check: Callable[[int], None]) -> None:

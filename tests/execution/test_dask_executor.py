@@ -147,3 +147,45 @@ def test_workers_with_the_resource_gpu_take_what_is_accelerated(tmp_path):
         other = Stage("y", "g", Location(str(tmp_path / "other")), stage.segments)
         executor(client, tmp_path).map_blocks(other, Fill(), blocks)
         assert len({other.receipt(block).worker for block in blocks}) == 2
+
+
+def hold(kind):
+    """Fill the memory of this process to over 80 % of 700 MB: in a cache of ours, or beside it."""
+    import psutil
+
+    from dtopics.execution import cache
+
+    size = 610 * 10**6 - psutil.Process().memory_info().rss
+    held = np.ones(size, np.uint8)
+    if kind == "cache":
+        kept = cache.SizedCache(10**9, "test")
+        kept.get("x", lambda: held, len)
+        held = kept
+    cache.held_by_a_test = held
+
+
+@pytest.mark.parametrize("kind", ["cache", "elsewhere"])
+def test_a_worker_that_is_paused_and_idle_is_set_going(tmp_path, monkeypatch, kind, caplog):
+    for name, seconds in (("POLL_S", 0.5), ("FORGET_S", 0.5), ("RESTART_S", 4.0)):
+        monkeypatch.setattr(dask_executor, name, seconds)
+    stage, blocks = plan(tmp_path)
+    with cluster_of(1, memory_limit=700 * 10**6) as client:
+        [address] = client.run(hold, kind)
+        while client.scheduler_info(n_workers=-1)["workers"][address]["status"] != "paused":
+            pass
+        executor(client, tmp_path).map_blocks(stage, Fill(), blocks)
+    assert len(stage.done("0000")) == N
+    assert ("started anew" in caplog.text) == (kind == "elsewhere")
+
+
+def test_a_phase_forgets_what_the_last_one_kept():
+    from dtopics.execution.cache import SizedCache
+
+    one, two, same = SizedCache(9, "one"), SizedCache(9, "two"), SizedCache(9, "one")
+    one.get("x", lambda: b"x", len)
+    same.get("y", lambda: b"y", len)
+    assert list(one.objects) == ["x"]
+    two.get("z", lambda: b"z", len)
+    assert not one.objects
+    assert not same.objects
+    assert list(two.objects) == ["z"]

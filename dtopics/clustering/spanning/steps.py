@@ -50,7 +50,7 @@ SAMPLE_POINTS = 2**18
 #: Bytes of other parts that a worker keeps.
 CACHE_BYTES = 256 * 2**20
 
-kept_parts = SizedCache(CACHE_BYTES)
+kept_parts = SizedCache(CACHE_BYTES, "clustering")
 
 
 @dataclass(frozen=True)

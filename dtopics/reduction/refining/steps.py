@@ -39,11 +39,11 @@ AXES = 255
 #: Bytes of graphs that a worker keeps between epochs.
 GRAPH_BYTES = 256 * 2**20
 
-kept_graphs = SizedCache(GRAPH_BYTES)
+kept_graphs = SizedCache(GRAPH_BYTES, "refining")
 #: The places before one epoch.
-kept_places = SizedCache(1)
+kept_places = SizedCache(1, "refining")
 #: Where the documents of a run stand by cell.
-kept_positions = SizedCache(1)
+kept_positions = SizedCache(1, "refining")
 
 
 @dataclass(frozen=True)
