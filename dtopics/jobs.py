@@ -352,7 +352,7 @@ def is_list(documents: Any) -> bool:
 
 def describe_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as ``run.json`` keeps them; objects by class and parameters."""
-    hidden = {"run", "storage_options", "verbose"}
+    hidden = {"run", "storage_options", "verbose", "low_memory"}
     with warnings.catch_warnings():  # said where it matters: at the stages that are keyed by it
         warnings.simplefilter("ignore", UserWarning)
         return {name: describe(value) for name, value in params.items() if name not in hidden}

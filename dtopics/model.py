@@ -69,6 +69,8 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         The membership of each document in every topic, by HDBSCAN's soft clustering. True: dense
         for a list, where `probabilities_` is a matrix then as in BERTopic; for a corpus sparse,
         the eight largest of each document.
+    low_memory : bool, default=False
+        Accepted for BERTopic's sake, and not needed.
     min_df_scope : {"document", "topic"}, default="document"
         What `min_df`, `max_df` of the vectorizer count: documents, or topics as in BERTopic.
     random_state : int or None, default=42
@@ -107,6 +109,8 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         Labels that were set, in the order of the topics.
     versions_ : pandas.DataFrame
         What was done to the topics since the fit.
+    drift_ : pandas.DataFrame
+        How the documents of each update differ from those of the fit.
     messages_ : list of str
         What looks wrong with the topics, each with the setting that changes it.
     run_ : str
@@ -146,6 +150,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         ctfidf_model: Any = None,
         representation_model: Any = None,
         calculate_probabilities: bool | str = False,
+        low_memory: bool = False,
         min_df_scope: str = "document",
         random_state: int | None = 42,
         sample_size: int = 100_000,
@@ -167,6 +172,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         self.ctfidf_model = ctfidf_model
         self.representation_model = representation_model
         self.calculate_probabilities = calculate_probabilities
+        self.low_memory = low_memory
         self.min_df_scope = min_df_scope
         self.random_state = random_state
         self.sample_size = sample_size
