@@ -145,6 +145,19 @@ def watch(process):
     return peaks, children
 
 
+def watch_all(process):
+    """Wait for a process; return the bytes of it and all its children together, by time."""
+    import psutil
+
+    found, parent = [], psutil.Process(process.pid)
+    while process.poll() is None:
+        with contextlib.suppress(psutil.Error, OSError):
+            every = [parent, *parent.children(recursive=True)]
+            found.append((time.time(), sum(proportional(one.pid) for one in every)))
+        time.sleep(0.5)
+    return found
+
+
 def peak_of_stages(held, walls, ends):
     """Return the peak MiB of the largest child while each stage was at work."""
     return {

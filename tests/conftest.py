@@ -44,3 +44,11 @@ def client():
     """A client of two workers of one thread each, kept for the whole session."""
     with cluster_of(2) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def twins():
+    """1,500 paragraphs in 9 classes and outliers, for BERTopic and dtopics side by side."""
+    from twins import make_twins  # beside the tests that ask for it
+
+    return make_twins()

@@ -298,6 +298,9 @@ class Run:
     def _stage(self, name: str, key: str) -> Stage:
         planned = [[s["name"], s["n_rows"], s["block_rows"]] for s in self.segments]
         divided = self.state.get("divided", {}).get(key, planned)
+        if planned and planned[0] in divided:  # the plan's blocks, and others beside them
+            names = {name for name, _, _ in planned}
+            divided = [*planned, *(entry for entry in divided if entry[0] not in names)]
         segments = tuple((str(s), int(n), int(rows)) for s, n, rows in divided)
         return Stage(name, key, self.location / "stages" / name / key, segments)
 

@@ -177,10 +177,11 @@ class Stage:
                     yield Receipt(**json.loads(data))
 
     def dask_array(self, name: str) -> Any:
-        """Return an array as a Dask array, one chunk per block, nothing read yet."""
+        """Return an array of the plan's blocks as a Dask array, a chunk each, nothing read yet."""
         import dask.array as da
 
-        parts = [self._segment_array(name, segment) for segment, _, _ in self.segments]
+        planned = [segment for segment, _, block_rows in self.segments if block_rows]
+        parts = [self._segment_array(name, segment) for segment in planned]
         return parts[0] if len(parts) == 1 else da.concatenate(parts)
 
     def _segment_array(self, name: str, segment: str) -> Any:

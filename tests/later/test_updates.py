@@ -216,3 +216,17 @@ def test_partial_fit_of_a_model_that_is_not_fitted(made):
     model = TopicModel(min_topic_size=20, block_size=400)
     model.partial_fit(made.texts[:800], made.embeddings[:800])
     assert len(model.topics_) == 800
+
+
+def test_an_update_where_the_points_were_clustered_in_parts(made, client):
+    import dask
+
+    with dask.config.set({"dtopics.clustering.part-points": 300}):
+        model = fitted(made, client=client)
+    stages = {stage.name for stage in model._run.in_use()}
+    assert "forests" in stages
+    predicted, _ = model.transform(made.texts[1_000:], made.embeddings[1_000:], client=client)
+    before = model.topics_
+    model.partial_fit(made.texts[1_000:], made.embeddings[1_000:], client=client)
+    assert model.topics_ == before + predicted
+    assert_counted_as_one(made, model)

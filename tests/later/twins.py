@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 from dtopics import TopicModel
 
@@ -63,8 +62,7 @@ def paragraphs(n):
     return texts
 
 
-@pytest.fixture(scope="session")
-def twins():
+def make_twins():
     """1,500 paragraphs of docstrings in 9 classes and outliers, of different sizes."""
     rng = np.random.default_rng(5)
     texts = paragraphs(1_500)
