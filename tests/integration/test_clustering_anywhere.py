@@ -60,6 +60,7 @@ class PhaseKiller(Killer):
             self.kill(stage)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_every_phase(corpus, expected, tmp_path):
     with cluster_of(2) as client, dask.config.set(PARTS):
         killer = PhaseKiller(client)

@@ -78,6 +78,7 @@ class PhaseKiller(Killer):
             self.kill(stage)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_each_phase(corpus, expected, tmp_path):
     with cluster_of(2) as client:
         killer = PhaseKiller(client)
