@@ -39,7 +39,13 @@ from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
 from dtopics.store import Location, Run, Stage, fingerprint, own_lengths, rows_by_block, spans
 from dtopics.topics import Example, Topics
-from dtopics.topics.representing import RepresentTopics, all_ours, describe_models, with_words
+from dtopics.topics.representing import (
+    RepresentTopics,
+    all_ours,
+    describe_embedder,
+    describe_models,
+    with_words,
+)
 from dtopics.topics.steps import BuildTopics, ChooseExamples, CompareCandidates, ReadRows, assemble
 
 #: Representative documents of a topic: as many as representation models look at by default.
@@ -185,7 +191,10 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
                           recipe.top_n_words, recipe.nr_topics))  # fmt: skip
     version = built.fingerprint
     if recipe.representation:
-        chosen = {"models": describe_models(recipe.representation), "examples": recipe.n_examples}
+        chosen = {
+            "models": describe_models(recipe.representation), "examples": recipe.n_examples,
+            "embedder": describe_embedder(recipe.representation, embedder or recipe.word_embedder),
+        }  # fmt: skip
         version = fingerprint("represented", chosen, [built.fingerprint])
     folder = run.topics_folder(version)
     if not Topics.saved(folder):
@@ -355,7 +364,8 @@ def represent(
     executor: Executor,
 ) -> Topics:
     """Return topics with the words that representation models choose."""
-    about = {"models": describe_models(models), "topics": topics.digest()}
+    about = {"models": describe_models(models), "topics": topics.content(),
+             "embedder": describe_embedder(models, embedder)}  # fmt: skip
     stage = run.stage("representation", about, [version])
     step = RepresentTopics(version, topics, models, embedder, run.location / "answers")
     # clients of services cannot be sent
@@ -393,9 +403,12 @@ def take_over(run: Run, stage: Stage, folder: Location, blocks: Sequence[Block])
                 (folder / name).remove()
         run.state["assignments"] = stage.fingerprint
         run.save()
-    else:
-        for name in parts.keys() - there:
-            stage.forget(parts[name])
+        return
+    for name in parts.keys() - there:
+        stage.forget(parts[name])
+    for name in there - parts.keys():  # of an update that was undone
+        if name.startswith("part-"):
+            (folder / name).remove()
 
 
 def transform(

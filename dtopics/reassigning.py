@@ -139,7 +139,7 @@ def _strategy(run: Run, topics: Topics, reducing: Reducing) -> tuple[Strategy, l
             rows: Callable[[Block], Any] = ArrayOf(stage, "embeddings")
             return ByVectors(rows, topics.ids, topics.centroids, threshold), [stage]
         check_given(reducing.embeddings, n_rows, run.location.storage_options)
-        given, key = _given_rows(reducing.embeddings, run)
+        given, key = given_rows(reducing.embeddings, run)
         return ByVectors(BlockRows(given, run.starts), topics.ids, topics.centroids, threshold), [
             key
         ]
@@ -448,7 +448,8 @@ def distributions(
     return stage
 
 
-def _given_rows(given: Any, run: Run) -> tuple[Callable[[int, int], NDArray[Any]], str]:
+def given_rows(given: Any, run: Run) -> tuple[Callable[[int, int], NDArray[Any]], str]:
+    """Return what reads rows that a caller gave, and their identity."""
     if isinstance(given, str):
         rows = ReadRows(given, run.location.storage_options)
         return rows, rows.key()

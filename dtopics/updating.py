@@ -27,7 +27,7 @@ from dtopics.jobs import (
     plan_file,
     settled,
 )
-from dtopics.reassigning import counting_in_use, recount, rename, take_version
+from dtopics.reassigning import counting_in_use, given_rows, recount, rename, take_version
 from dtopics.reduction.steps import ReduceBlock, places_on_gpu
 from dtopics.representation.steps import TokenizeBlock
 from dtopics.representation.vectorizer import Counting
@@ -110,7 +110,8 @@ def _add(
 ) -> Topics:
     corpus = arriving.documents
     with computing(around.client):
-        segment = _plan(run, corpus, key, arriving.block_size)
+        vectors = "" if arriving.embeddings is None else given_rows(arriving.embeddings, run)[1]
+        segment = _plan(run, corpus, key, vectors, arriving.block_size)
     n_blocks = len(run.blocks())  # all are counted
     with executor_for(around.client, run.location, n_blocks=n_blocks, progress=around.progress,
                       local=around.local) as executor:  # fmt: skip
@@ -128,10 +129,15 @@ def _add(
     return take_version(run, topics, stage, labels, made, around, represent, counted)
 
 
-def _plan(run: Run, corpus: Any, key: str, block_size: int | None) -> Segment:
-    """Return the plan of the new segment, made now or before, and have the run look at it."""
+def _plan(run: Run, corpus: Any, key: str, vectors: str, block_size: int | None) -> Segment:
+    """Return the plan of the new segment, made now or before, and have the run look at it.
+
+    Of an update that was broken off or undone, what is there serves the same documents with the
+    same given embeddings.
+    """
     every, n = run.state["segments"], run.n_segments
-    waiting = [segment for segment in every[n:] if segment["corpus"] == key]
+    same = {"corpus": key, "vectors": vectors}
+    waiting = [segment for segment in every[n:] if same.items() <= segment.items()]
     if waiting:
         every.remove(waiting[0])
         every.insert(n, waiting[0])
@@ -143,7 +149,7 @@ def _plan(run: Run, corpus: Any, key: str, block_size: int | None) -> Segment:
         found = corpus.plan(segment=name, block_rows=block_size, spool=spool, map_=map)
         keep_plan(run, found)
         rows = {"name": name, "n_rows": found.n_rows, "block_rows": found.block_rows}
-        every.insert(n, {**rows, "corpus": key, "described": str(corpus)})
+        every.insert(n, {**rows, **same, "described": str(corpus)})
     run.save()
     run.n_segments = n + 1
     return found
@@ -190,7 +196,8 @@ def _label(
 
     clusters, places = run.fitted("clusters"), []
     if not run.has_fitted("reducer"):
-        map_blocks(clusters, LabelNearest(documents, embeddings, topics), bare)
+        fitted = Topics.load(run.topics_folder(run.versions[0]["version"]))
+        map_blocks(clusters, LabelNearest(documents, embeddings, fitted), bare)
     else:
         model = run.fitted("moved model" if run.has_fitted("moved model") else "reducer")
         placed = run.stage("placed", {}, [model, embeddings, documents])
@@ -210,7 +217,10 @@ def _label(
 
 @dataclass(frozen=True)
 class LabelNearest:
-    """Label a block by the nearest centroid, where there is no clusterer to predict by."""
+    """Label a block by the nearest centroid, where there is no clusterer to predict by.
+
+    `topics` are those of the fit: a label must not depend on what was merged since.
+    """
 
     documents: Stage
     embeddings: Stage

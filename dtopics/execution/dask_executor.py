@@ -275,7 +275,16 @@ class Stuck:
         self._told: set[str] = set()
 
     def look(self, workers: Mapping[str, Mapping[str, Any]], now: float) -> None:
-        """Look at the workers, some seconds after the last time."""
+        """Look at the workers, some seconds after the last time.
+
+        A cluster that cannot be asked just now, because a worker went meanwhile, is asked again.
+        """
+        try:
+            self._look(workers, now)
+        except Exception as error:  # noqa: BLE001 (Dask raises of many kinds where a worker goes)
+            logger.debug("paused workers could not be looked at: %s", error)
+
+    def _look(self, workers: Mapping[str, Mapping[str, Any]], now: float) -> None:
         paused = [address for address, worker in workers.items() if worker["status"] == "paused"]
         if paused:
             working = self._client.call_stack()

@@ -326,6 +326,6 @@ class Run:
         if self.n_segments == 1:
             return stage
         key = fingerprint("segments", {"n": self.n_segments}, [stage.fingerprint, *(
-            segment["corpus"] for segment in self.segments[1:]
+            segment["corpus"] + segment["vectors"] for segment in self.segments[1:]
         )])  # fmt: skip
         return replace(stage, fingerprint=key)

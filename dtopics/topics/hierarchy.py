@@ -51,7 +51,7 @@ def hierarchical_topics(
     Raises
     ------
     InputError
-        Where there are fewer than two topics.
+        Where there are fewer than two topics, or their numbers have a gap.
     """
     import pandas as pd
     import scipy.cluster.hierarchy as sch
@@ -60,6 +60,13 @@ def hierarchical_topics(
     n_topics = int(inside.sum())
     if n_topics < 2:
         message = f"a hierarchy needs two topics, there are {n_topics}"
+        raise InputError(message)
+    missing = set(range(n_topics)) - set(counted.ids)
+    if missing:  # merges are numbered from there on
+        message = (
+            f"there is no topic {min(missing)}, and a hierarchy needs numbers without a gap; "
+            "merge_topics and reduce_topics number them anew"
+        )
         raise InputError(message)
     distances = condensed((distance_function or cosine_distances)(vectors[inside]), n_topics)
     if linkage_function is None:

@@ -79,6 +79,11 @@ def describe_models(models: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {aspect: [_described(model) for model in chain] for aspect, chain in models.items()}
 
 
+def describe_embedder(models: Mapping[str, Sequence[Any]], embedder: Any) -> Any:
+    """Return what words are embedded by; None where no model embeds any."""
+    return None if embedder is None or not embeds(models) else dict(embedder.describe())
+
+
 def _described(model: Any) -> Any:
     if hasattr(model, "extract_words"):
         return describe(model)

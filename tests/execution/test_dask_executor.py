@@ -189,3 +189,13 @@ def test_a_phase_forgets_what_the_last_one_kept():
     assert not one.objects
     assert not same.objects
     assert list(two.objects) == ["z"]
+
+
+def test_a_cluster_that_does_not_answer_is_no_error_of_the_fit():
+    class Silent:
+        def call_stack(self):
+            raise OSError("the worker went while it was asked")
+
+    stuck = dask_executor.Stuck(Silent())
+    for now in (0.0, 100.0, 200.0):
+        stuck.look({"tcp://a": {"status": "paused"}}, now)

@@ -281,3 +281,12 @@ def test_windows_one_by_one(windowing):
                 spans = [(0, window - (t - i) * stride) for i in range(t)] + spans
         expected += [(document, offsets[document] + a, b - a) for a, b in spans]
     assert list(zip(*windows_of(offsets, windowing), strict=True)) == expected
+
+
+def test_a_hierarchy_of_topics_with_a_gap_is_refused(twins, ours):
+    """Merges are numbered after the topics, so these must be numbered without a gap."""
+    ours.update_topics(topics=[1 if topic == 0 else topic for topic in ours.topics_])
+    with pytest.raises(InputError, match="topic 0"):
+        ours.hierarchical_topics()
+    ours.merge_topics(topics_to_merge=[[1, 2]])
+    assert len(ours.hierarchical_topics()) == 6

@@ -194,3 +194,22 @@ def test_a_representation_that_is_not_known_any_more_is_said(tmp_path, caplog):
     assert opened.get_topic(0)[0][0].startswith("about ")
     opened.merge_topics(topics_to_merge=[0, 1])
     assert "representation_model of this run is not known" in caplog.text
+
+
+def test_another_model_for_words_chooses_anew(tmp_path):
+    from bertopic.cluster import BaseCluster
+
+    vectors, run = HashingEmbedder().encode(TEXTS), str(tmp_path / "run")
+
+    class Other(HashingEmbedder):
+        cache_key = "another"
+
+        def encode(self, texts):
+            return -super().encode(texts)
+
+    found = []
+    for embedder in (HashingEmbedder(), Other()):
+        model = TopicModel(hdbscan_model=BaseCluster(), representation_model=KeyBERTInspired(),
+                           embedding_model=embedder, block_size=200, run=run)  # fmt: skip
+        found.append(model.fit(TEXTS, vectors, y=[0] * 64 + [1] * 64).get_topics())
+    assert found[0] != found[1]

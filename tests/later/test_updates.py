@@ -230,3 +230,39 @@ def test_an_update_where_the_points_were_clustered_in_parts(made, client):
     model.partial_fit(made.texts[1_000:], made.embeddings[1_000:], client=client)
     assert model.topics_ == before + predicted
     assert_counted_as_one(made, model)
+
+
+def test_an_update_that_is_undone_leaves_no_assignments(made, tmp_path):
+    model = fitted(made, run=str(tmp_path / "run"), block_size=2_000)
+    model.partial_fit(made.texts[1_000:], made.embeddings[1_000:])
+    model.undo()
+    folder = tmp_path / "run" / "assignments"
+    assert pq.read_table(folder).num_rows == 1_000
+    model.partial_fit(made.texts[1_000:], made.embeddings[1_000:])
+    assert pq.read_table(folder).num_rows == 1_600
+
+
+def test_other_embeddings_are_not_taken_for_those_of_an_update_that_was_undone(made):
+    right = fitted(made, block_size=2_000)
+    right.partial_fit(made.texts[1_000:], made.embeddings[1_000:])
+    model = fitted(made, block_size=2_000)
+    model.partial_fit(made.texts[1_000:], -made.embeddings[1_000:])
+    model.undo().partial_fit(made.texts[1_000:], made.embeddings[1_000:])
+    assert model.topics_ == right.topics_
+    assert (model.topic_embeddings_ == right.topic_embeddings_).all()
+
+
+def test_labels_of_given_classes_do_not_depend_on_what_was_merged(made):
+    from bertopic.cluster import BaseCluster
+
+    def manual():
+        model = TopicModel(hdbscan_model=BaseCluster(), block_size=2_000)
+        return model.fit(made.texts[:1_000], made.embeddings[:1_000], y=made.labels[:1_000])
+
+    one, two = manual(), manual()
+    one.partial_fit(made.texts[1_000:], made.embeddings[1_000:])
+    two.merge_topics(topics_to_merge=[[0, 1, 2]])
+    two.partial_fit(made.texts[1_000:], made.embeddings[1_000:])
+    one.merge_topics(topics_to_merge=[[0, 1, 2]])
+    one_labels, two_labels = (m._run.labelled.dask_array("labels").compute() for m in (one, two))
+    assert (one_labels == two_labels).all()
