@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dtopics.store import Run, Stage
@@ -48,9 +48,9 @@ class RunStatus:
 def read(run: Run) -> RunStatus:
     """Read a run's status; nothing is changed and no cluster is needed."""
     n_documents = sum(segment["n_rows"] for segment in run.segments)
-    stages = tuple(_stage(stage) for stage in run.in_use())
     fitted = run.state.get("fitted", {}).get("stages", {"none": ""})
     finished = fitted.items() <= run.state["stages"].items()
+    stages = tuple(_stage(stage, finished=finished) for stage in run.in_use())
     corpus = run.state.get("corpus", {}).get("described", "")
     failures = {
         f"{stage.name} {block}": reason
@@ -60,7 +60,10 @@ def read(run: Run) -> RunStatus:
     return RunStatus(run.location.url, corpus, n_documents, finished, _notes(run), failures, stages)
 
 
-def _stage(stage: Stage) -> StageStatus:
+def _stage(stage: Stage, *, finished: bool) -> StageStatus:
+    if finished:  # some stages have blocks of the fit only, or only of what was added
+        touched = tuple(segment for segment in stage.segments if stage.done(segment[0]))
+        stage = replace(stage, segments=touched or stage.segments)
     receipts = list(stage.receipts())
     whole = stage.whole_receipt()
     n_blocks = stage.n_blocks

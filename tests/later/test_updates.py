@@ -1,5 +1,7 @@
 """partial_fit and dtopics update: counted exactly, resumed, undone."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -181,6 +183,9 @@ def test_files_by_the_command_line(tmp_path):
     status = CliRunner().invoke(cli, ["status", run])
     assert "900" in status.output
     assert "not finished" not in status.output
+    done = re.findall(r"(\d+) / (\d+)", status.output)
+    assert len(done) > 10
+    assert all(one == every for one, every in done)
 
 
 def test_memberships_of_what_is_added(made):
