@@ -41,7 +41,7 @@ def main(options):
     for n in sizes:
         with tempfile.TemporaryDirectory(dir=OUT) as folder:
             name = given.get("corpus", "reddit_titles")
-            corpus = prepared(name, n, Path(folder))
+            corpus, found = prepared(name, n, Path(folder)), {}
             for method in methods:
                 task = {
                     "method": method, "folder": folder, "size": int(given.get("size", 100)),
@@ -51,6 +51,22 @@ def main(options):
                 with (OUT / "scale.jsonl").open("a") as lines:
                     lines.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
+                if "failed" not in row:
+                    found[method] = np.load(Path(folder) / "labels.npy")
+            print(json.dumps({"n": n, **over_shared(corpus.labels, found)}), flush=True)
+
+
+def over_shared(true, found):
+    """Compare methods over the documents that all of them put in a topic.
+
+    Each method's figure over its own clustered documents is of other documents than the next
+    one's: one that leaves hard documents out looks better by it.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score as ami
+
+    shared = np.all([labels >= 0 for labels in found.values()], axis=0)
+    scores = {method: ami(true[shared], labels[shared]) for method, labels in found.items()}
+    return {"shared": float(shared.mean()), "ami_shared": scores}
 
 
 class Taken:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from dtopics import reassigning, updating
 from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import InProcessExecutor
-from dtopics.jobs import plan_key, settled
+from dtopics.jobs import settled
+from dtopics.planning import plan_key
 from dtopics.reassigning import Reducing, Renaming
 from dtopics.report import results
 from dtopics.representation.ctfidf import as_ctfidf
@@ -29,7 +30,7 @@ from dtopics.updating import Arriving
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dtopics.jobs import Surroundings
+    from dtopics.planning import Surroundings
     from dtopics.store import Run, Stage
     from dtopics.topics import Topics
 

@@ -27,6 +27,7 @@ from dtopics.topics.topics import unit
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dtopics.planning import Surroundings
     from dtopics.store import Run, Stage
 
 
@@ -58,7 +59,7 @@ class LaterSteps:
 
         def _embedder_for_new(self) -> Any: ...
 
-        def _around(self, client: Any) -> jobs.Surroundings: ...
+        def _around(self, client: Any) -> Surroundings: ...
 
     def merge_topics(
         self, docs: Any = None, topics_to_merge: Any = None, *, client: Any = None

@@ -19,6 +19,8 @@ from dtopics.execution.cluster import LocalSettings
 from dtopics.execution.progress import LogProgress, Progress, SilentProgress
 from dtopics.later import LaterSteps
 from dtopics.pictures import Pictures
+from dtopics.planning import Surroundings, is_list
+from dtopics.recipes import membership_form
 from dtopics.report import results, tables
 from dtopics.store import Location, Run
 from dtopics.store.temporary import temporary_folder
@@ -494,13 +496,13 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         local: LocalSettings | None = None,
     ) -> TopicModel:
         if self.run is None:
-            in_memory = jobs.is_list(documents)
+            in_memory = is_list(documents)
             self._temporary = temporary_folder(self if in_memory else None)
         url = self._temporary if self.run is None else self.run
         location = Location(url, self.storage_options or {})
-        around = jobs.Surroundings(location, client, progress or progress_of(self.verbose), local)
+        around = Surroundings(location, client, progress or progress_of(self.verbose), local)
         job = jobs.run_fit(self.get_params(deep=False), documents, embeddings, y, around)
-        self._in_memory = jobs.is_list(documents)
+        self._in_memory = is_list(documents)
         self._documents = documents if self._in_memory else None
         self._embedder = job.fitted.embedder
         self._trust = True
@@ -522,17 +524,17 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
     ) -> tuple[Any, Any]:
         topics = self._topics
         options = self.storage_options or {}
-        in_memory = jobs.is_list(documents)
+        in_memory = is_list(documents)
         temporary = temporary_folder(self if in_memory else None) if out is None else None
         folder = Location(temporary or str(out), {} if temporary else options)
-        around = jobs.Surroundings(
+        around = Surroundings(
             folder,
             client,
             progress or progress_of(self.verbose),
             local,
         )
         embedder = None if embeddings is not None else self._embedder_for_new()
-        form = jobs.membership_form(self.calculate_probabilities, listed=in_memory)
+        form = membership_form(self.calculate_probabilities, listed=in_memory)
         work = jobs.run_transform(
             self._run, topics, embedder, documents, embeddings, folder, around,
             trust=self._trust, block_size=self.block_size, memberships=form,
@@ -549,9 +551,9 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         found = results.lazy_assignments(folder, work)
         return found if lazy is None else (found[0], lazy)
 
-    def _around(self, client: Any) -> jobs.Surroundings:
+    def _around(self, client: Any) -> Surroundings:
         """Return where a later step runs."""
-        return jobs.Surroundings(self._run.location, client, progress_of(self.verbose))
+        return Surroundings(self._run.location, client, progress_of(self.verbose))
 
     def _embedder_for_new(self) -> Any:
         if getattr(self, "_embedder", None) is None:

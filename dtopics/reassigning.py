@@ -13,8 +13,8 @@ from dtopics.data import OUTLIER, Block, Result
 from dtopics.embedding.given import ArrayRows, BlockRows, ReadRows, check_given
 from dtopics.errors import InputError, NotFittedError, SettingError
 from dtopics.execution import Executor, InProcessExecutor
-from dtopics.jobs import Surroundings, array_digest, plan_key, planned
 from dtopics.pipeline import count
+from dtopics.planning import Surroundings, array_digest, plan_key, planned
 from dtopics.report.results import dense_topics, sparse_topics
 from dtopics.representation.centroids import sizes
 from dtopics.representation.ctfidf import ClassTfidfTransformer

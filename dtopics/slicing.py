@@ -9,7 +9,7 @@ from dtopics.data import Block
 from dtopics.embedding.given import ArrayRows, BlockRows
 from dtopics.errors import InputError
 from dtopics.execution import Executor, InProcessExecutor
-from dtopics.jobs import Surroundings, array_digest
+from dtopics.planning import Surroundings, array_digest
 from dtopics.reassigning import assigned_topics
 from dtopics.representation.slices import (
     CountSlices,

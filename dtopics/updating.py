@@ -18,14 +18,14 @@ from dtopics.embedding.steps import EmbedBlock, ImportBlock
 from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import Executor, InProcessExecutor
 from dtopics.execution.cluster import executor_for
-from dtopics.jobs import (
+from dtopics.jobs import settled
+from dtopics.planning import (
     Surroundings,
     computing,
     connected,
     given_embeddings,
     keep_plan,
     plan_file,
-    settled,
 )
 from dtopics.reassigning import counting_in_use, given_rows, recount, rename, take_version
 from dtopics.reduction.steps import ReduceBlock, places_on_gpu

@@ -7,6 +7,7 @@ from runs import SETTINGS, artefacts, outcome
 from test_same_however import Killer, in_process
 
 from dtopics import TopicModel, jobs
+from dtopics.planning import Surroundings
 from dtopics.store import Location
 
 PARTS = {"dtopics.clustering.part-points": 120}
@@ -65,7 +66,7 @@ def test_a_worker_killed_in_every_phase(corpus, expected, tmp_path):
     with cluster_of(2) as client, dask.config.set(PARTS):
         killer = PhaseKiller(client)
         model = TopicModel(run=str(tmp_path), **SETTINGS)
-        around = jobs.Surroundings(Location(str(tmp_path)), client, killer)
+        around = Surroundings(Location(str(tmp_path)), client, killer)
         job = jobs.run_fit(model.get_params(), corpus.texts, corpus.embeddings, None, around)
     assert set(killer.killed) == set(PhaseKiller.stages)
     assert artefacts(job.run) == artefacts(expected._run)

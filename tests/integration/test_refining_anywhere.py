@@ -9,6 +9,8 @@ from test_same_however import Killer, in_process
 from dtopics import TopicModel, jobs
 from dtopics.errors import SettingError
 from dtopics.execution.executor import InProcessExecutor
+from dtopics.planning import Surroundings
+from dtopics.recipes import make_recipe
 from dtopics.reduction import refining
 from dtopics.store import Location
 
@@ -83,7 +85,7 @@ def test_a_worker_killed_in_each_phase(corpus, expected, tmp_path):
     with cluster_of(2) as client:
         killer = PhaseKiller(client)
         model = TopicModel(run=str(tmp_path), **REFINED)
-        around = jobs.Surroundings(Location(str(tmp_path)), client, killer)
+        around = Surroundings(Location(str(tmp_path)), client, killer)
         job = jobs.run_fit(model.get_params(), corpus.texts, corpus.embeddings, None, around)
     assert set(killer.killed) == set(PhaseKiller.stages)
     assert artefacts(job.run) == artefacts(expected._run)
@@ -151,7 +153,7 @@ def test_classes_are_not_undone():
     with pytest.raises(SettingError, match="classes"):
         TopicModel(refine=True).fit(["a text"] * 20, y=[0, 1] * 10)
     settings = {name: value for name, value in SETTINGS.items() if name != "refine"}
-    recipe = jobs.make_recipe(TopicModel(**settings).get_params(), embedded=True, targets=True)
+    recipe = make_recipe(TopicModel(**settings).get_params(), embedded=True, targets=True)
     assert recipe.refine == 0
-    recipe = jobs.make_recipe(TopicModel(**settings).get_params(), embedded=True, targets=False)
+    recipe = make_recipe(TopicModel(**settings).get_params(), embedded=True, targets=False)
     assert recipe.refine == 200

@@ -31,14 +31,14 @@ def expected(corpus, tmp_path_factory):
 def in_process(model, corpus, executor=None):
     import contextlib
 
-    from dtopics import jobs
+    from dtopics import planning
 
     @contextlib.contextmanager
     def here(*args, **kwargs):
         yield executor or InProcessExecutor()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, "executor_for", here)
+        patch.setattr(planning, "executor_for", here)
         return model.fit(corpus.texts, corpus.embeddings)
 
 
@@ -104,12 +104,13 @@ class Killer(SilentProgress):
 
 def test_a_worker_killed_in_each_stage(corpus, expected, tmp_path):
     from dtopics import jobs
+    from dtopics.planning import Surroundings
     from dtopics.store import Location
 
     with cluster_of(2) as client:
         killer = Killer(client)
         model = TopicModel(run=str(tmp_path), **SETTINGS)
-        around = jobs.Surroundings(Location(str(tmp_path)), client, killer)
+        around = Surroundings(Location(str(tmp_path)), client, killer)
         job = jobs.run_fit(model.get_params(), corpus.texts, corpus.embeddings, None, around)
     assert set(killer.killed) == set(Killer.stages)
     assert artefacts(job.run) == artefacts(expected._run)
