@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dtopics.clustering import HDBSCAN
     from dtopics.corpus import Corpus
+    from dtopics.corpus.preprocess import strip_html
     from dtopics.model import TopicModel
     from dtopics.reduction import UMAP
     from dtopics.representation.ctfidf import ClassTfidfTransformer
@@ -29,11 +30,12 @@ _HOMES = {
     "KeyBERTInspired": "dtopics.representation.representers",
     "MaximalMarginalRelevance": "dtopics.representation.representers",
     "TopicModel": "dtopics.model",
+    "strip_html": "dtopics.corpus.preprocess",
 }
 
 __all__ = [
     "HDBSCAN", "UMAP", "ClassTfidfTransformer", "Corpus", "KeyBERTInspired",
-    "MaximalMarginalRelevance", "TopicModel",
+    "MaximalMarginalRelevance", "TopicModel", "strip_html",
 ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from dtopics.updating import Arriving
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dtopics.corpus.preprocess import Preprocessing
     from dtopics.planning import Surroundings
     from dtopics.store import Run, Stage
     from dtopics.topics import Topics
@@ -64,6 +65,9 @@ class DocumentSteps:
         def _run_with_rows(self) -> Run: ...
 
         def _embedder_for_new(self) -> Any: ...
+
+        @property
+        def _preprocessing(self) -> Preprocessing: ...
 
         def _around(self, client: Any) -> Surroundings: ...
 
@@ -265,7 +269,7 @@ class DocumentSteps:
         embedder = None if embeddings is not None else self._embedder_for_new()
         run, topics = self._run_with_rows, self._topics
         arriving = Arriving(documents, embeddings, embedder, self._tokenizing, self._trust,
-                            self.block_size)  # fmt: skip
+                            self.block_size, self._preprocessing.embed)  # fmt: skip
         if self._in_memory and isinstance(documents, list | tuple):
             held = [*self._documents, *documents]
         else:
@@ -372,8 +376,9 @@ class DocumentSteps:
 
     def _counting_by(self, vectorizer: Any) -> Counting:
         return as_counting(
-            vectorizer, n_gram_range=self.n_gram_range, min_df_scope=self.min_df_scope
-        )
+            vectorizer, n_gram_range=self.n_gram_range, min_df_scope=self.min_df_scope,
+            preprocess=self._preprocessing.count,
+        )  # fmt: skip
 
     def _windows_by_embedding(
         self, block: TokenBlock, windowing: Windowing, least: float, separator: str

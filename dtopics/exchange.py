@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 from dtopics.errors import InputError, MissingPackageError
 from dtopics.execution import InProcessExecutor
 from dtopics.jobs import settled
+from dtopics.merging import merge_runs
 from dtopics.report import exchange
 from dtopics.store import Location, Run
 from dtopics.store.temporary import temporary_folder
@@ -40,7 +41,13 @@ class Exchange:
         def _topics(self) -> Topics: ...
 
         @property
-        def _run_with_rows(self) -> Run: ...
+        def _run_with_counts(self) -> Run: ...
+
+        _run: Run
+        _embedder: Any
+        _fitted_topics: Topics
+        representation_model: Any
+        _represent: Callable[..., Topics]
 
         get_params: Callable[..., dict[str, Any]]
         load: Callable[..., Self]
@@ -65,8 +72,8 @@ class Exchange:
         storage_options : mapping, optional
             None: the model's.
         """
-        run, topics = self._run_with_rows, self._topics
-        assigned = self.topics_
+        run, topics = self._run_with_counts, self._topics
+        assigned: Any = self.topics_ if run.has_fitted("clusters") else list(topics.ids)
         if len(assigned) > MOST_ASSIGNED:
             logger.warning("more than %d documents: each topic is named once", MOST_ASSIGNED)
             assigned = topics.ids
@@ -103,7 +110,7 @@ class Exchange:
             raise MissingPackageError(message) from error
         embedder = None if embedding_model is not None else self._embedder_for_new()
         if embedder is not None:
-            settle = settled(embedder, self._run_with_rows, InProcessExecutor())
+            settle = settled(embedder, self._run_with_counts, InProcessExecutor())
             embedding_model = as_backend(settle)
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "model")
@@ -115,6 +122,65 @@ class Exchange:
         }
         model.representative_docs_ = texts
         return model
+
+    @classmethod
+    def merge_models(
+        cls,
+        models: Sequence[Self],
+        min_similarity: float = 0.7,
+        embedding_model: Any = None,
+        *,
+        run: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Put models together: the first's topics, and those of the others that are new.
+
+        Counts, sizes and centroids are added up exactly, and words weighed anew, as if all
+        documents had been counted together with these topics. The models stay as they are.
+
+        Parameters
+        ----------
+        models : sequence of TopicModel
+            Fitted with the same embedding model, at least two.
+        min_similarity : float, default=0.7
+            A topic becomes the one most alike to it, by the cosine of their centroids, if it is
+            alike so much; else it is a new one.
+        embedding_model : object, optional
+            What new documents are embedded with. None: as the first model does.
+        run : str, optional
+            URL of a folder, new or empty, where the result is kept. None: a temporary one.
+        storage_options : mapping, optional
+
+        Returns
+        -------
+        TopicModel
+            It has no documents: new ones get the topic whose centroid is nearest. Topics can be
+            merged, named and shown as of every model.
+
+        Raises
+        ------
+        InputError
+            There are less than two models, or their embeddings are of different widths.
+        NotFittedError
+            One of them keeps no counts, as what `save` wrote.
+        """
+        if len(models) < 2:
+            message = f"merge_models was given {len(models)} models; expected two or more"
+            raise InputError(message)
+        url, options = run or temporary_folder(None), dict(storage_options or {}) if run else {}
+        target = new_run(url, options)
+        runs = [(model._run_with_counts, model._topics) for model in models]
+        topics = merge_runs(target, runs, min_similarity)
+        first = models[0]
+        merged = cls.load(url, embedding_model or first.embedding_model,
+                          storage_options=options or None)  # fmt: skip
+        if embedding_model is None:
+            merged._embedder = getattr(first, "_embedder", None)
+        if first.representation_model is not None:
+            merged.representation_model = first.representation_model
+            merged._fitted_topics = merged._represent(topics, target.fitted("topics"))
+            merged._fitted_topics.save(target.topics_folder(target.finished["topics_version"]))
+        return merged
 
     @classmethod
     def from_bertopic(
@@ -155,10 +221,7 @@ class Exchange:
         else:
             topics, params = exchange.of_model(model)
         url = run or temporary_folder(None)
-        target = Run(Location(url, options if run else {}))
-        if target.location.names():
-            message = f"{url} is not empty; give a new folder"
-            raise InputError(message)
+        target = new_run(url, options if run else {})
         known = ("language", "top_n_words", "n_gram_range", "min_topic_size")
         config = {name: params[name] for name in known if params.get(name) is not None}
         named = params.get("embedding_model")
@@ -167,6 +230,20 @@ class Exchange:
         topics.save(target.topics_folder(version))
         target.finish(version)
         return cls.load(url, embedding_model, storage_options=options if run else None)
+
+
+def new_run(url: str, storage_options: Mapping[str, Any]) -> Run:
+    """Return a run in a folder that is new or empty.
+
+    Raises
+    ------
+    InputError
+    """
+    run = Run(Location(url, storage_options))
+    if run.location.names():
+        message = f"{url} is not empty; give a new folder"
+        raise InputError(message)
+    return run
 
 
 def as_backend(embedder: Any) -> Any:

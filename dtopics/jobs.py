@@ -15,10 +15,11 @@ from dtopics.corpus import (
     as_corpus,
     verify_read,
 )
+from dtopics.corpus.preprocess import Preprocessing
 from dtopics.data import Segment
 from dtopics.embedding.given import width_of
 from dtopics.errors import EmbeddingError, InputError, SettingError
-from dtopics.execution import Executor
+from dtopics.execution import Executor, InProcessExecutor
 from dtopics.pipeline import Fitted, Recipe, assign, fit, transform
 from dtopics.planning import (
     Surroundings,
@@ -89,6 +90,10 @@ def _fit(
     with planning(corpus, run, params["block_size"], around) as (segment, executor):
         with computing(around.client):
             inputs = make_inputs(run, segment, corpus, embeddings, y, executor, around.progress)
+        inputs = replace(inputs, change=recipe.preprocessing.embed)
+        if not isinstance(executor, InProcessExecutor):
+            recipe.counting.check()
+            recipe.preprocessing.check()
         recipe = replace(
             recipe,
             embedder=settled(recipe.embedder, run, executor),
@@ -101,8 +106,8 @@ def _fit(
         run.begin(describe_params(params) | {"embeddings_given": embeddings is not None})
         fitted = fit(run, inputs, recipe, executor)
         verify_read(segment, corpus.storage_options)
-        documents, clusters = fitted.stages["documents"], fitted.stages["clusters"]
-        assign(run, inputs.bare, fitted.topics, documents, clusters, executor)
+        documents, labels = fitted.stages["documents"], fitted.stages["labels"]
+        assign(run, inputs.bare, fitted.topics, documents, labels, executor)
         run.finish(fitted.version)
     return Job(run, fitted, segment)
 
@@ -131,12 +136,14 @@ def run_transform(
     trust: bool,
     block_size: int | None,
     memberships: str | None = None,
+    preprocessing: Preprocessing,
 ) -> Run:
     """Label new documents by a run; the results lie in `out`, its own state below it."""
     with connected(around) as reached:
         return _transform(
             run, topics, embedder, documents, embeddings, out, reached,
             trust=trust, block_size=block_size, memberships=memberships,
+            preprocessing=preprocessing,
         )  # fmt: skip
 
 
@@ -152,6 +159,7 @@ def _transform(
     trust: bool,
     block_size: int | None,
     memberships: str | None = None,
+    preprocessing: Preprocessing,
 ) -> Run:
     with computing(around.client):
         corpus = as_corpus(documents)
@@ -180,6 +188,9 @@ def _transform(
     with planning(corpus, work, block_size, around) as (segment, executor):
         with computing(around.client):
             inputs = make_inputs(work, segment, corpus, embeddings, None, executor, around.progress)
+        inputs = replace(inputs, change=preprocessing.embed)
+        if not isinstance(executor, InProcessExecutor):
+            preprocessing.check()
         embedder = settled(embedder, work, executor)
         if "fitted" not in work.state:
             _check_width(embeddings, embedder, topics, around.run.storage_options, executor)

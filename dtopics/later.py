@@ -52,6 +52,9 @@ class LaterSteps:
         @property
         def _run_with_rows(self) -> Run: ...
 
+        @property
+        def _run_with_counts(self) -> Run: ...
+
         representation_model: Any
         embedding_model: Any
         language: str
@@ -171,7 +174,7 @@ class LaterSteps:
         InputError
             Where there is nothing to undo, or no such version.
         """
-        topics = versions.undo(self._run_with_rows, self._topics, version, self._around(client))
+        topics = versions.undo(self._run_with_counts, self._topics, version, self._around(client))
         return self._swap(topics)
 
     @property
@@ -179,7 +182,7 @@ class LaterSteps:
         """The versions of the topics since the fit, the last of which is in use."""
         import pandas as pd
 
-        listed = self._run_with_rows.versions
+        listed = self._run_with_counts.versions
         return pd.DataFrame(
             {name: [entry[name] for entry in listed] for name in ("version", "made")}
         )
@@ -210,7 +213,7 @@ class LaterSteps:
             ``Parent_ID``, ``Parent_Name``, ``Topics``, ``Child_Left_ID``, ``Child_Left_Name``,
             ``Child_Right_ID``, ``Child_Right_Name``, ``Distance``; the last merge first.
         """
-        counted = CountedTopics.of(self._run_with_rows.fitted("topics"))
+        counted = CountedTopics.of(self._run_with_counts.fitted("topics"))
         vectors = self._vectors(by_words=use_ctfidf)
         return hierarchical_topics(counted, vectors, linkage_function, distance_function)
 
@@ -374,7 +377,7 @@ class LaterSteps:
             Itself.
         """
         labels = labels_of(self._topics, topic_labels)
-        topics = versions.relabel(self._run_with_rows, self._topics, labels, "set_topic_labels")
+        topics = versions.relabel(self._run_with_counts, self._topics, labels, "set_topic_labels")
         return self._swap(topics)
 
     @property
@@ -389,16 +392,16 @@ class LaterSteps:
         """Return what topics are compared by: c-TF-IDF or embeddings."""
         if not by_words:
             return np.asarray(self._topics.centroids, np.float64)
-        return results.c_tf_idf(self._run_with_rows)
+        return results.c_tf_idf(self._run_with_counts)
 
     def _regroup(self, groups: dict[int, int], made: str, client: Any) -> Self:
-        run, around = self._run_with_rows, self._around(client)
+        run, around = self._run_with_counts, self._around(client)
         regrouped = versions.regroup(run, self._topics, groups, made, around, self._represent)
         return self._swap(regrouped)
 
     def _represent(self, topics: Topics, stage: Stage) -> Topics:
         """Return the topics of a version with the words that `representation_model` chooses."""
-        run, models = self._run_with_rows, as_representation(self.representation_model)
+        run, models = self._run_with_counts, as_representation(self.representation_model)
         if not models:
             if run.finished["config"].get("representation_model") is not None:
                 logger.warning(

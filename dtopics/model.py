@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from dtopics import jobs
+from dtopics.corpus.preprocess import Preprocessing, as_preprocessing
 from dtopics.data import OUTLIER
 from dtopics.document_steps import DocumentSteps
-from dtopics.errors import InputError, NotFittedError
+from dtopics.errors import InputError, NotFittedError, SettingError
 from dtopics.exchange import Exchange
 from dtopics.execution.cluster import LocalSettings
 from dtopics.execution.progress import LogProgress, Progress, SilentProgress
@@ -57,7 +58,8 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         settings.
     hdbscan_model : object or None
         `dtopics.HDBSCAN`, ``hdbscan.HDBSCAN``, or any scikit-learn clusterer. None: HDBSCAN with
-        ``min_cluster_size=min_topic_size``.
+        ``min_cluster_size=min_topic_size``. A scikit-learn classifier learns the classes (`y` of
+        `fit`), which are the topics, and finds those of new documents.
     vectorizer_model : CountVectorizer or None
         Its pruning is exact and over all documents.
     ctfidf_model : ClassTfidfTransformer or None
@@ -67,6 +69,14 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         `dtopics.MaximalMarginalRelevance`, or any of BERTopic's (its services are asked once for a
         topic, and the run keeps the answers). A list is a chain, a dict has aspects, of which
         ``"Main"`` stands for the topic.
+    seed_topic_list : list of list of str, optional
+        Words of topics that documents are drawn to: those nearest to one are moved a quarter of the
+        way to it before they are reduced, UMAP is told of it, and its words weigh 1.2 times more.
+    zeroshot_topic_list : list of str, optional
+        Names of topics. Documents alike to a name make a topic of that name; the others are
+        clustered.
+    zeroshot_min_similarity : float, default=0.7
+        How alike a document must be to a name, by the cosine of their embeddings.
     calculate_probabilities : bool or {"dense", "sparse"}, default=False
         The membership of each document in every topic, by HDBSCAN's soft clustering. True: dense
         for a list, where `probabilities_` is a matrix then as in BERTopic; for a corpus sparse,
@@ -75,6 +85,10 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         Accepted for BERTopic's sake, and not needed.
     min_df_scope : {"document", "topic"}, default="document"
         What `min_df`, `max_df` of the vectorizer count: documents, or topics as in BERTopic.
+    preprocess : callable, "strip_html", or dict of str to either, optional
+        Changes texts before they are embedded and counted; what is kept and shown of documents
+        stays as it is. A function gets a list of the texts of a block and returns as many. A dict
+        has ``"embed"``, ``"count"`` or both.
     random_state : int or None, default=42
         The same answer each time; None buys speed.
     sample_size : int, default=100_000
@@ -151,9 +165,13 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         vectorizer_model: Any = None,
         ctfidf_model: Any = None,
         representation_model: Any = None,
+        seed_topic_list: Sequence[Sequence[str]] | None = None,
+        zeroshot_topic_list: Sequence[str] | None = None,
+        zeroshot_min_similarity: float = 0.7,
         calculate_probabilities: bool | str = False,
         low_memory: bool = False,
         min_df_scope: str = "document",
+        preprocess: Any = None,
         random_state: int | None = 42,
         sample_size: int = 100_000,
         refine: bool | int | None = None,
@@ -173,9 +191,13 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         self.vectorizer_model = vectorizer_model
         self.ctfidf_model = ctfidf_model
         self.representation_model = representation_model
+        self.seed_topic_list = seed_topic_list
+        self.zeroshot_topic_list = zeroshot_topic_list
+        self.zeroshot_min_similarity = zeroshot_min_similarity
         self.calculate_probabilities = calculate_probabilities
         self.low_memory = low_memory
         self.min_df_scope = min_df_scope
+        self.preprocess = preprocess
         self.random_state = random_state
         self.sample_size = sample_size
         self.refine = refine
@@ -297,13 +319,22 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         found = {t: tables.texts_of(self._topics, t) for t in self._topics.ids}
         return found if topic is None else found.get(topic, [])
 
-    def get_document_info(self, docs: Sequence[str] | None = None) -> Any:
+    def get_document_info(
+        self,
+        docs: Sequence[str] | None = None,
+        df: pd.DataFrame | None = None,
+        metadata: Mapping[str, Sequence[Any]] | None = None,
+    ) -> Any:
         """Return a row per document: its topic, and what stands for that topic.
 
         Parameters
         ----------
         docs : list of str, optional
             The documents that were fitted, to stand in the table as in BERTopic.
+        df : pandas.DataFrame, optional
+            A row for each document, whose columns come first in the table.
+        metadata : mapping of str to sequence, optional
+            Further columns.
 
         Returns
         -------
@@ -313,21 +344,29 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         Raises
         ------
         InputError
-            Where `docs` are not as many as were fitted.
+            Where `docs`, `df` or `metadata` are not as many as were fitted.
         """
         run = self._run_with_rows
         docs = docs if docs is not None else getattr(self, "_documents", None)
         if docs is None:
+            if df is not None or metadata is not None:
+                message = "df and metadata need the documents: get_document_info(docs, df)"
+                raise InputError(message)
             return results.lazy_document_info(run, self._topics)
         n_rows = sum(segment["n_rows"] for segment in run.segments)
-        if len(docs) != n_rows:
-            message = f"docs are {len(docs):,}; expected the {n_rows:,} that were fitted, in order"
-            raise InputError(message)
+        given = {"docs": docs, "df": df, **(metadata or {})}
+        for name, rows in given.items():
+            if rows is not None and len(rows) != n_rows:
+                message = f"{name} are {len(rows):,}; expected the {n_rows:,} that were fitted, in "
+                raise InputError(message + "order")
         topics, probabilities = self.topics_, self.probabilities_
         if not self._in_memory:
             topics = topics.compute(scheduler="threads").tolist()
             probabilities = probabilities.compute(scheduler="threads")
-        return tables.document_info(docs, topics, probabilities, self._topics)
+        table = tables.document_info(docs, topics, probabilities, self._topics, df)
+        for name, values in (metadata or {}).items():
+            table[name] = list(values)
+        return table
 
     def save(self, path: str, *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Write a predictor of a few megabytes, without the corpus.
@@ -455,7 +494,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
     @property
     def c_tf_idf_(self) -> Any:
         """Weights of terms, one row per topic."""
-        return results.c_tf_idf(self._run_with_rows)
+        return results.c_tf_idf(self._run_with_counts)
 
     @property
     def embeddings(self) -> Any:
@@ -538,6 +577,7 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
         work = jobs.run_transform(
             self._run, topics, embedder, documents, embeddings, folder, around,
             trust=self._trust, block_size=self.block_size, memberships=form,
+            preprocessing=self._preprocessing,
         )  # fmt: skip
         calculated = form is not None and "memberships" in work.state["stages"]
         lazy = results.memberships(work.fitted("memberships"), topics) if calculated else None
@@ -550,6 +590,24 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
             return found
         found = results.lazy_assignments(folder, work)
         return found if lazy is None else (found[0], lazy)
+
+    @property
+    def _preprocessing(self) -> Preprocessing:
+        """Return what is done to new texts, as to those of the fit.
+
+        Raises
+        ------
+        SettingError
+            Where it was a function that is not known, as of a run that was opened.
+        """
+        known = self._run.finished["config"].get("preprocess")
+        if known is not None and self.preprocess is None:
+            message = (
+                "the preprocess function of this run is not known here; set it: "
+                "model.preprocess = …"
+            )
+            raise SettingError(message)
+        return as_preprocessing(self.preprocess)
 
     def _around(self, client: Any) -> Surroundings:
         """Return where a later step runs."""
@@ -581,6 +639,23 @@ class TopicModel(LaterSteps, DocumentSteps, Pictures, Exchange, BaseEstimator): 
             message = "this TopicModel has no topics yet; call fit or TopicModel.load first"
             raise NotFittedError(message)
         return self._fitted_topics
+
+    @property
+    def _run_with_counts(self) -> Run:
+        """Return the run, for what needs counts and no documents.
+
+        Raises
+        ------
+        NotFittedError
+        """
+        topics = self._topics
+        if not self._run.has_fitted("topics"):
+            message = (
+                f"a saved predictor keeps its {topics.n_topics} topics and not their counts; open "
+                "the run directory for those"
+            )
+            raise NotFittedError(message)
+        return self._run
 
     @property
     def _run_with_rows(self) -> Run:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dtopics.clustering.membership_steps import NewMemberships, find_memberships, kept
 from dtopics.clustering.steps import ImportTargets, LabelBlock, PredictBlock, cluster_points
+from dtopics.corpus.preprocess import ChangedReader, Preprocessing
 from dtopics.corpus.steps import DescribeBlock, DrawSample
 from dtopics.data import Block
 from dtopics.embedding.static import StaticEmbedder, StoredStatic
@@ -37,8 +38,10 @@ from dtopics.representation.steps import (
 )
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
+from dtopics.steering import Known, guide, guide_new, label_new, leave_out, put_back, take_named
 from dtopics.store import Location, Run, Stage, fingerprint, own_lengths, rows_by_block, spans
 from dtopics.topics import Example, Topics
+from dtopics.topics.counted import Naming
 from dtopics.topics.representing import (
     RepresentTopics,
     all_ours,
@@ -47,6 +50,7 @@ from dtopics.topics.representing import (
     with_words,
 )
 from dtopics.topics.steps import BuildTopics, ChooseExamples, CompareCandidates, ReadRows, assemble
+from dtopics.topics.zeroshot import fitted_names, names_of
 
 #: Representative documents of a topic: as many as representation models look at by default.
 N_EXAMPLES = 5
@@ -84,6 +88,8 @@ class Inputs:
     blocks : sequence of Block
     read : DocumentReader
     embeddings, targets : Given or None
+    change : callable (list of str) -> sequence of str, or None
+        What is done to texts before they are embedded.
     """
 
     key: str
@@ -91,6 +97,19 @@ class Inputs:
     read: DocumentReader
     embeddings: Given | None = None
     targets: Given | None = None
+    change: Any = None
+
+    @property
+    def read_changed(self) -> DocumentReader:
+        """What reads the texts that are embedded; a document that is empty then is so for all."""
+        return self.read if self.change is None else ChangedReader(self.read, self.change)
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """What tells stages of changed texts from others, for their configuration."""
+        if self.change is None:
+            return {}
+        return {"preprocess": getattr(self.change, "function", self.change)}
 
     @property
     def bare(self) -> list[Block]:
@@ -121,6 +140,10 @@ class Recipe:
         What embeds words, where embeddings are given.
     n_examples : int
         Representative documents of a topic.
+    known : Known
+        Seed topics, and topics named beforehand.
+    preprocessing : Preprocessing
+        What is done to texts before they are embedded; `counting` has its own.
     """
 
     embedder: Any
@@ -137,6 +160,8 @@ class Recipe:
     representation: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     word_embedder: Any = None
     n_examples: int = N_EXAMPLES
+    known: Known = field(default_factory=Known)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
 
 @dataclass(frozen=True)
@@ -164,8 +189,8 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     blocks, bare, counting = inputs.blocks, inputs.bare, recipe.counting
     map_blocks, do = executor.map_blocks, executor.run
 
-    documents = run.stage("documents", {}, [inputs.key])
-    map_blocks(documents, DescribeBlock(inputs.read), blocks)
+    documents = run.stage("documents", inputs.changed, [inputs.key])
+    map_blocks(documents, DescribeBlock(inputs.read_changed), blocks)
 
     draw = {"sample_size": recipe.sample_size, "random_state": recipe.random_state}
     sample = run.stage("sample", draw, [documents])
@@ -177,41 +202,50 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
 
     embeddings, embedder = embed(run, inputs, recipe.embedder, documents, sample, executor)
 
-    targets = import_targets(run, inputs)
-    clusters = cluster(run, bare, recipe, documents, sample, embeddings, targets, executor)
+    word_embedder = ready(run, embedder or recipe.word_embedder, executor)
+    known, vectors, targets = recipe.known, embeddings, import_targets(run, inputs)
+    if known.seeds:
+        vectors = guide(run, known.seeds, word_embedder, embeddings, sample, bare, executor)
+        targets = [vectors]
+    assigned, names = None, {}
+    if known.names:
+        phrases, assigned = take_named(run, known, word_embedder, embeddings, bare, executor)
+    clusters = cluster(run, bare, recipe, documents, sample, vectors, targets, assigned, executor)
+    labels = clusters
+    if assigned is not None:
+        labels, counted = put_back(run, clusters, assigned, bare, executor)
+        names = fitted_names(counted, phrases)
 
     totals, centroids = count(
-        run, bare, counting, tokens, vocabulary, clusters, documents, embeddings, executor
+        run, bare, counting, tokens, vocabulary, labels, documents, embeddings, executor
     )
 
-    weighting = {**recipe.ctfidf.describe(), "counting": counting.describe_counting()}
-    naming = {"nr_topics": recipe.nr_topics, "top_n_words": recipe.top_n_words, **weighting}
-    built = run.stage("topics", naming, [totals, centroids, vocabulary, clusters])
-    do(built, BuildTopics(totals, centroids, vocabulary, clusters, bare, counting, recipe.ctfidf,
-                          recipe.top_n_words, recipe.nr_topics))  # fmt: skip
+    naming = Naming(recipe.ctfidf, recipe.top_n_words, counting.describe_counting(), known.seeds)
+    about = {"nr_topics": recipe.nr_topics, **naming.to_json()}
+    built = run.stage("topics", about, [totals, centroids, vocabulary, labels])
+    do(built, BuildTopics(totals, centroids, vocabulary, labels, bare, counting, naming,
+                          recipe.nr_topics, tuple(names)))  # fmt: skip
     version = built.fingerprint
     if recipe.representation:
         chosen = {
             "models": describe_models(recipe.representation), "examples": recipe.n_examples,
-            "embedder": describe_embedder(recipe.representation, embedder or recipe.word_embedder),
+            "embedder": describe_embedder(recipe.representation, word_embedder),
         }  # fmt: skip
         version = fingerprint("represented", chosen, [built.fingerprint])
     folder = run.topics_folder(version)
     if not Topics.saved(folder):
-        found = examples(run, inputs, recipe, tokens, clusters, built, embeddings, executor)
+        found = examples(run, inputs, recipe, tokens, labels, built, embeddings, executor)
         topics = assemble(built, found)
+        if names:
+            given = names_of(names, topics.mapping, topics.ids, topics.centroids, phrases)
+            topics = replace(topics, given=given)
         if recipe.representation:
-            topics = represent(
-                run,
-                topics,
-                built,
-                recipe.representation,
-                embedder or recipe.word_embedder,
-                executor,
-            )
+            models = recipe.representation
+            topics = represent(run, topics, built, models, word_embedder, executor)
         topics.save(folder)
     stages = {"documents": documents, "sample": sample, "embeddings": embeddings,
-              "tokens": tokens, "clusters": clusters, "topics": built}  # fmt: skip
+              "tokens": tokens, "clusters": clusters, "labels": labels,
+              "topics": built}  # fmt: skip
     return Fitted(Topics.load(folder), version, embedder, stages)
 
 
@@ -252,20 +286,26 @@ def embed(
         importing = ImportBlock(given.rows, documents, given.dtype)
         given.executor.map_blocks(stage, importing, inputs.bare)
         return by_content(stage), None
+    read = inputs.read_changed
     if getattr(embedder, "needs_fit", False):
-        fitted = run.stage("embedder", dict(embedder.describe()), [sample])
-        executor.run(fitted, FitEmbedder(embedder, inputs.read, inputs.blocks, sample))
+        fitted = run.stage("embedder", {**embedder.describe(), **inputs.changed}, [sample])
+        executor.run(fitted, FitEmbedder(embedder, read, inputs.blocks, sample))
         receipt = fitted.whole_receipt()
         assert receipt is not None
         embedder = StoredEmbedder(fitted, receipt.notes["sha256"])
     if isinstance(embedder, StaticSource):
         embedder = keep_static(run, embedder, executor)
     dtype = getattr(embedder, "stored_as", "float32")
-    about = {**embedder.describe(), "stored_as": dtype}
+    about = {**embedder.describe(), **inputs.changed, "stored_as": dtype}
     stage = run.stage("embeddings", about, [inputs.key])
-    step = EmbedBlock(inputs.read, embedder, dtype)
+    step = EmbedBlock(read, embedder, dtype)
     executor.map_blocks(stage, step, inputs.blocks, accelerated=True)
     return stage, embedder
+
+
+def ready(run: Run, embedder: Any, executor: Executor) -> Any:
+    """Return what embeds words; a static model is kept in the run before."""
+    return keep_static(run, embedder, executor) if isinstance(embedder, StaticSource) else embedder
 
 
 def keep_static(run: Run, model: StaticSource, executor: Executor) -> StoredStatic:
@@ -298,9 +338,13 @@ def cluster(
     sample: Stage,
     embeddings: Stage,
     targets: list[Stage],
+    assigned: Stage | None,
     executor: Executor,
 ) -> Stage:
-    """Leave a cluster label for each document: reduce and cluster, or take what is given."""
+    """Leave a cluster label for each document: reduce and cluster, or take what is given.
+
+    Documents to which a name was `assigned` are no part of it.
+    """
     if recipe.clusterer is None:
         stage = run.stage("clusters", {"given": True}, targets)
         executor.map_blocks(stage, LabelBlock(targets[0]), bare)
@@ -317,7 +361,9 @@ def cluster(
         assert isinstance(recipe.reducer, UMAP)
         reduced, _ = refine(run, recipe.reducer, recipe.refine, model, reduced, embeddings, sample,
                             bare, executor)  # fmt: skip
-    clusters = cluster_points(run, recipe.clusterer, reduced, bare, executor)
+    if assigned is not None:
+        reduced = leave_out(run, reduced, assigned, bare, executor)
+    clusters = cluster_points(run, recipe.clusterer, reduced, bare, executor, target)
     if recipe.memberships is not None:
         find_memberships(run, recipe.memberships, reduced, clusters, bare, executor)
     return clusters
@@ -425,9 +471,13 @@ def transform(
 ) -> dict[str, Stage]:
     """Embed, place and label new documents by a fitted run; write their topics to `folder`."""
     bare, map_blocks = inputs.bare, executor.map_blocks
-    documents = out.stage("documents", {}, [inputs.key])
-    map_blocks(documents, DescribeBlock(inputs.read), inputs.blocks)
+    documents = out.stage("documents", inputs.changed, [inputs.key])
+    map_blocks(documents, DescribeBlock(inputs.read_changed), inputs.blocks)
     embeddings, _ = embed(out, inputs, embedder, documents, documents, executor)
+    vectors = embeddings
+    if run.has_fitted("guided"):
+        reads = [run.fitted("seeds"), run.fitted("mean"), embeddings]
+        vectors = guide_new(run, embeddings, out.stage("guided", {}, reads), bare, executor)
     if not run.has_fitted("reducer"):
         nearest = out.stage("assignments", {"topics": topics.digest()}, [documents, embeddings])
         take_over(out, nearest, folder, bare)
@@ -435,20 +485,25 @@ def transform(
         return {"documents": documents, "embeddings": embeddings, "assignments": nearest}
     model = run.fitted("moved model" if run.has_fitted("moved model") else "reducer")
     clusterer = run.fitted("clusters")
-    reduced = out.stage("reduced", {}, [model, embeddings, documents])
-    step = ReduceBlock(embeddings, documents, model, trust=trust)
+    reduced = out.stage("reduced", {}, [model, vectors, documents])
+    step = ReduceBlock(vectors, documents, model, trust=trust)
     map_blocks(reduced, step, bare, accelerated=places_on_gpu(model))
     clusters = out.stage("clusters", {}, [clusterer, reduced])
     map_blocks(clusters, PredictBlock(reduced, clusterer, trust=trust), bare)
+    labels = clusters
+    if run.has_fitted("zero-shot topics"):
+        assigned = out.stage("zero-shot", {}, [run.fitted("zero-shot topics"), embeddings])
+        labels = out.stage("labels", {}, [clusters, assigned, run.fitted("cluster count")])
+        label_new(run, embeddings, clusters, assigned, labels, bare, executor)
     if memberships is not None and run.has_fitted("membership table"):
         table = run.fitted("membership table")
         keep = kept(table, memberships, sum(block.n_rows for block in bare))
         among = out.stage("memberships", {"keep": keep}, [table, reduced])
         map_blocks(among, NewMemberships(reduced, clusterer, table, keep), bare)
     lookup = tuple(topics.lookup.tolist())
-    stage = out.stage("assignments", {"topics": list(lookup)}, [documents, clusters])
+    stage = out.stage("assignments", {"topics": list(lookup)}, [documents, labels])
     take_over(out, stage, folder, bare)
-    map_blocks(stage, AssignBlock(documents, clusters, lookup, folder), bare)
+    map_blocks(stage, AssignBlock(documents, labels, lookup, folder), bare)
     return {"documents": documents, "clusters": clusters, "assignments": stage}
 
 

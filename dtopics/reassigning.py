@@ -187,6 +187,7 @@ def update_topics(
         renaming.ctfidf or naming.ctfidf,
         renaming.top_n_words or naming.top_n_words,
         counting.describe_counting(),
+        naming.seeds,
     )
     labels, mapping = run.labelled, dict(topics.mapping)
     if new_topics is not None:
@@ -259,7 +260,8 @@ def take_version(
     """Take the version of a stage into use, with the examples and labels of the one before."""
     updated = assemble(stage, topics.examples)
     kept = {topic: label for topic, label in topics.labels.items() if topic in updated.ids}
-    updated = represent(replace(updated, labels=kept), stage)
+    given = {topic: name for topic, name in topics.given.items() if topic in updated.ids}
+    updated = represent(replace(updated, labels=kept, given=given), stage)
     version = fingerprint("updated", {"content": updated.content()}, [stage.fingerprint])
     updated.save(run.topics_folder(version))
     write_assignments(run, updated, around, labels)
@@ -294,7 +296,7 @@ def _relabelled(run: Run, topics: Topics, new_topics: Any) -> tuple[Stage, dict[
     beyond those of the clusters, so that new documents are still predicted by cluster.
     """
     rows, key, ids = _given_topics(run, new_topics)
-    clusters = run.fitted("clusters")
+    clusters = fitted_labels(run)
     base = max(_fitted_clusters(run), default=OUTLIER) + 2  # of the label of topic 0
     mapping = {label: topic for label, topic in topics.mapping.items() if label < base - 1}
     lookup = np.full(base, OUTLIER, np.int32)
@@ -304,6 +306,15 @@ def _relabelled(run: Run, topics: Topics, new_topics: Any) -> tuple[Stage, dict[
     step = RelabelBlock(clusters, tuple(lookup.tolist()), base, rows)
     InProcessExecutor().map_blocks(stage, step, run.blocks())
     return stage, mapping | {base + topic: topic for topic in ids}
+
+
+def fitted_labels(run: Run) -> Stage:
+    """Return the labels of the fit."""
+    first = run.versions[0]["stages"]
+    clusters = run.fitted("clusters")
+    if "labels" not in first:
+        return clusters
+    return clusters.beside("labels", first["labels"], clusters.segments)
 
 
 def _fitted_clusters(run: Run) -> set[int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dtopics.clustering import as_clusterer
+from dtopics.corpus.preprocess import as_preprocessing
 from dtopics.embedding import as_embedder
 from dtopics.errors import SettingError
 from dtopics.pipeline import N_EXAMPLES, Recipe
@@ -13,6 +14,7 @@ from dtopics.reduction import UMAP, as_reducer
 from dtopics.reduction.layout import EPOCHS
 from dtopics.representation.ctfidf import as_ctfidf
 from dtopics.representation.vectorizer import as_counting
+from dtopics.steering import Known
 from dtopics.topics.representing import as_representation, embeds, n_texts
 
 #: Epochs are numbered with four digits.
@@ -53,22 +55,32 @@ def make_recipe(
     clusterer = as_clusterer(
         params["hdbscan_model"], min_topic_size=min_topic_size, random_state=seed
     )
-    if clusterer is None and not targets:
+    learns = clusterer is None or getattr(clusterer, "classifies", False)
+    if learns and not targets:
         message = "a hdbscan_model that does not cluster needs the classes: fit(documents, y=…)"
+        raise SettingError(message)
+    known = known_topics(params)
+    if known and targets:
+        message = "classes (y) and seed or zero-shot topics are given: give one of them"
         raise SettingError(message)
     reducer = as_reducer(params["umap_model"], random_state=seed)
     models = as_representation(params["representation_model"])
     word_embedder = None
-    if embedded and embeds(models):
+    if embedded and (known or embeds(models)):
+        what = "seed_topic_list or zeroshot_topic_list" if known else "representation_model"
         if params["embedding_model"] is None:
             message = (
-                "representation_model embeds words, and the documents' embeddings are given: give "
-                "the embedding_model that made them"
+                f"{what} embeds words, and the documents' embeddings are given: give the "
+                "embedding_model that made them"
             )
             raise SettingError(message)
         word_embedder = as_embedder(
             params["embedding_model"], language=params["language"], random_state=seed
         )
+        if getattr(word_embedder, "needs_fit", False):
+            message = f"{what} embeds words, for which the embedding_model would have to be fitted"
+            raise SettingError(message)
+    preprocessing = as_preprocessing(params["preprocess"])
     return Recipe(
         embedder=embedder,
         reducer=reducer,
@@ -77,18 +89,55 @@ def make_recipe(
             params["vectorizer_model"],
             n_gram_range=params["n_gram_range"],
             min_df_scope=params["min_df_scope"],
+            preprocess=preprocessing.count,
         ),
         ctfidf=as_ctfidf(params["ctfidf_model"]),
         sample_size=params["sample_size"],
         random_state=0 if seed is None else seed,
         top_n_words=params["top_n_words"],
-        refine=refining_epochs(params["refine"], reducer, targets=targets),
+        refine=refining_epochs(params["refine"], reducer, targets=targets or bool(known.seeds)),
         nr_topics=params["nr_topics"],
         memberships=membership_form(params["calculate_probabilities"], listed=listed),
         representation=models,
         word_embedder=word_embedder,
         n_examples=max(N_EXAMPLES, n_texts(models)),
+        known=known,
+        preprocessing=preprocessing,
     )
+
+
+def known_topics(params: Mapping[str, Any]) -> Known:
+    """Return the topics that a user knows beforehand.
+
+    Raises
+    ------
+    SettingError
+        Where seed topics are no lists of words, or names no texts of their own.
+    """
+    seeds, names = params["seed_topic_list"], params["zeroshot_topic_list"]
+    if seeds is not None and not (
+        _is_listed(seeds) and all(_is_listed(words) and _are_texts(words) for words in seeds)
+    ):
+        message = f"seed_topic_list must be a list of lists of words, not {seeds!r}"
+        raise SettingError(message)
+    if names is not None and not (
+        _is_listed(names) and _are_texts(names) and len(set(names)) == len(names)
+    ):
+        message = f"zeroshot_topic_list must be a list of different names, not {names!r}"
+        raise SettingError(message)
+    least = params["zeroshot_min_similarity"]
+    if isinstance(least, bool) or not isinstance(least, int | float) or not -1 <= least <= 1:
+        message = f"zeroshot_min_similarity must be a cosine, from -1 to 1, not {least!r}"
+        raise SettingError(message)
+    return Known(tuple(map(tuple, seeds or ())), tuple(names or ()), float(least))
+
+
+def _is_listed(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0
+
+
+def _are_texts(values: Any) -> bool:
+    return all(isinstance(value, str) and value.strip() for value in values)
 
 
 def refining_epochs(wanted: Any, reducer: Any, *, targets: bool) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from dtopics.clustering.membership_steps import KEPT_CLUSTERS, NewMemberships
 from dtopics.clustering.steps import PredictBlock
 from dtopics.corpus import as_corpus, reader_for, segment_from_table, verify_read, verify_sources
+from dtopics.corpus.preprocess import ChangedReader
 from dtopics.corpus.steps import DescribeBlock
 from dtopics.data import OUTLIER, Block, Result, Segment
 from dtopics.embedding.given import check_given
@@ -27,11 +28,19 @@ from dtopics.planning import (
     keep_plan,
     plan_file,
 )
-from dtopics.reassigning import counting_in_use, given_rows, recount, rename, take_version
+from dtopics.reassigning import (
+    counting_in_use,
+    fitted_labels,
+    given_rows,
+    recount,
+    rename,
+    take_version,
+)
 from dtopics.reduction.steps import ReduceBlock, places_on_gpu
 from dtopics.representation.steps import TokenizeBlock
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
+from dtopics.steering import guide_new, label_new
 from dtopics.store import Run, Stage
 from dtopics.store.stage import read_table
 from dtopics.topics import Topics
@@ -56,6 +65,8 @@ class Arriving:
     trust : bool
         Whether models that only pickle can keep may be opened.
     block_size : int or None
+    change : callable or None
+        What is done to texts before they are embedded.
     """
 
     documents: Any
@@ -64,6 +75,7 @@ class Arriving:
     tokenizing: Counting
     trust: bool
     block_size: int | None = None
+    change: Any = None
 
 
 def add_documents(
@@ -174,8 +186,9 @@ def _label(
     map_blocks, corpus = executor.map_blocks, arriving.documents
     read = reader_for(segment, corpus.storage_options, run.location / "spool" / segment.name)
     blocks, bare = segment.blocks, [replace(block, pieces=()) for block in segment.blocks]
+    changed = read if arriving.change is None else ChangedReader(read, arriving.change)
     documents = run.fitted("documents")
-    map_blocks(documents, DescribeBlock(read), blocks)
+    map_blocks(documents, DescribeBlock(changed), blocks)
     _check_columns(documents, run.blocks()[0], bare[0])
     map_blocks(run.fitted("tokens"), TokenizeBlock(read, arriving.tokenizing), blocks)
 
@@ -192,17 +205,20 @@ def _label(
         raise EmbeddingError(message)
     else:
         embedder = settled(arriving.embedder, run, executor)
-        map_blocks(embeddings, EmbedBlock(read, embedder, dtype), blocks, accelerated=True)
+        map_blocks(embeddings, EmbedBlock(changed, embedder, dtype), blocks, accelerated=True)
 
+    vectors = embeddings
+    if run.has_fitted("guided"):
+        vectors = guide_new(run, embeddings, run.fitted("guided"), bare, executor)
     clusters, places = run.fitted("clusters"), []
     if not run.has_fitted("reducer"):
         fitted = Topics.load(run.topics_folder(run.versions[0]["version"]))
         map_blocks(clusters, LabelNearest(documents, embeddings, fitted), bare)
     else:
         model = run.fitted("moved model" if run.has_fitted("moved model") else "reducer")
-        placed = run.stage("placed", {}, [model, embeddings, documents])
+        placed = run.stage("placed", {}, [model, vectors, documents])
         places.append(placed)
-        placing = ReduceBlock(embeddings, documents, model, trust=arriving.trust)
+        placing = ReduceBlock(vectors, documents, model, trust=arriving.trust)
         map_blocks(placed, placing, bare, accelerated=places_on_gpu(model))
         map_blocks(clusters, PredictBlock(placed, clusters, trust=arriving.trust), bare)
         if run.has_fitted("memberships"):
@@ -210,7 +226,12 @@ def _label(
             dense = (stage.location / "data.zarr" / run.segments[0]["name"] / "dense").exists()
             among = NewMemberships(placed, clusters, table, 0 if dense else KEPT_CLUSTERS)
             map_blocks(stage, among, bare)
-    if run.has_fitted("labels"):
+    if run.has_fitted("zero-shot topics"):
+        assigned = run.fitted("zero-shot")
+        label_new(run, embeddings, clusters, assigned, fitted_labels(run), bare, executor)
+        if run.labelled.fingerprint != fitted_labels(run).fingerprint:  # a later version's own
+            label_new(run, embeddings, clusters, assigned, run.labelled, bare, executor)
+    elif run.has_fitted("labels"):
         map_blocks(run.fitted("labels"), CopyLabels(clusters), bare)
     return run.labelled, places
 

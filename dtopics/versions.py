@@ -19,6 +19,7 @@ from dtopics.store import Run, Stage, fingerprint
 from dtopics.topics import Example, Topics
 from dtopics.topics.counted import RegroupTopics
 from dtopics.topics.steps import assemble
+from dtopics.topics.zeroshot import names_of
 
 #: From a version's topics and stage to the topics with their words.
 Represent = Callable[[Topics, Stage], Topics]
@@ -73,6 +74,11 @@ def regroup(
         examples=grouped_examples(topics, became),
         labels=kept_labels(topics, became),
     )
+    if run.has_fitted("zero-shot topics"):
+        phrases = run.fitted("zero-shot topics")
+        made_of = made_topics.ids, made_topics.centroids
+        given = names_of(topics.given, became, *made_of, phrases)
+        regrouped = replace(regrouped, given=given)
     regrouped = represent(regrouped, stage)
     version = fingerprint("regrouped", {"content": regrouped.content()}, [stage.fingerprint])
     regrouped.save(run.topics_folder(version))
@@ -143,6 +149,8 @@ def write_assignments(
 
     `labels` are those that `topics` map; None: the version's in use.
     """
+    if not run.has_fitted("clusters"):  # of models put together, without documents
+        return
     blocks = run.blocks()
     documents, clusters = run.fitted("documents"), labels or run.labelled
     with executor_of(run, around, FEW_BLOCKS) as executor:

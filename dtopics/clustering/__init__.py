@@ -16,7 +16,7 @@ from dtopics.errors import RunError, SettingError
 
 if TYPE_CHECKING:
     from dtopics.clustering.hdbscan import HDBSCAN, HDBSCANClusterer, HDBSCANModel
-    from dtopics.clustering.wrapped import CentroidModel, ForeignModel
+    from dtopics.clustering.wrapped import CentroidModel, ForeignModel, WrappedClassifier
     from dtopics.protocols import Arrays, Clusterer, ClustererModel
 
 logger = logging.getLogger("dtopics")
@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
 
 def as_clusterer(
     hdbscan_model: Any, *, min_topic_size: int = 10, random_state: int | None = None
-) -> Clusterer | None:
+) -> Clusterer | WrappedClassifier | None:
     """Return the clusterer for what a user gave as ``hdbscan_model``.
 
     Parameters
@@ -68,8 +68,9 @@ def as_clusterer(
 
     Returns
     -------
-    Clusterer or None
-        ``None`` for BERTopic's ``BaseCluster``: no clustering, the caller takes labels from ``y``.
+    Clusterer, WrappedClassifier or None
+        A classifier learns the classes (``y``). ``None`` for BERTopic's ``BaseCluster``: no
+        clustering, the caller takes labels from ``y``.
 
     Raises
     ------

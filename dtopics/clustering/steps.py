@@ -19,15 +19,28 @@ from dtopics.store import Run, Stage
 
 
 def cluster_points(
-    run: Run, clusterer: Any, reduced: Stage, blocks: Sequence[Block], executor: Executor
+    run: Run,
+    clusterer: Any,
+    reduced: Stage,
+    blocks: Sequence[Block],
+    executor: Executor,
+    targets: Stage | None = None,
 ) -> Stage:
-    """Leave a label for each document: over all workers if the clusterer can, else on one."""
+    """Leave a label for each document: over all workers if the clusterer can, else on one.
+
+    One that `classifies` learns the classes (`targets`), which are the labels.
+    """
+    if getattr(clusterer, "classifies", False):
+        assert targets is not None
+        stage = run.stage("clusters", dict(clusterer.describe()), [reduced, targets])
+        executor.run(stage, FitClassifier(clusterer, reduced, targets, blocks))
+        return stage
     by_blocks = getattr(clusterer, "fit_blocks", None)
-    stage: Stage | None = by_blocks(run, reduced, blocks, executor) if by_blocks else None
-    if stage is None:
-        stage = run.stage("clusters", dict(clusterer.describe()), [reduced])
-        executor.run(stage, FitClusterer(clusterer, reduced, blocks))
-    return stage
+    found: Stage | None = by_blocks(run, reduced, blocks, executor) if by_blocks else None
+    if found is None:
+        found = run.stage("clusters", dict(clusterer.describe()), [reduced])
+        executor.run(found, FitClusterer(clusterer, reduced, blocks))
+    return found
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,37 @@ class FitClusterer:
 
 
 @dataclass(frozen=True)
+class FitClassifier:
+    """Learn the documents' classes from their places; the classes are the labels.
+
+    Parameters
+    ----------
+    classifier : object
+        With `fit_classes`.
+    reduced, targets : Stage
+    blocks : sequence of Block
+    """
+
+    classifier: Any
+    reduced: Stage
+    targets: Stage
+    blocks: Sequence[Block]
+
+    def __call__(self, stage: Stage) -> Mapping[str, Any]:
+        """Write each block's ``labels`` and ``probabilities``; return the fitted model."""
+        points, classes = [], []
+        for block in self.blocks:
+            rows, y = self.reduced.array("reduced", block), self.targets.array("y", block)
+            learned = np.isfinite(rows).all(axis=1) & (y >= 0)
+            points.append(rows[learned])
+            classes.append(y[learned])
+            stage.write_block(block, given_labels(y))
+        model = self.classifier.fit_classes(np.concatenate(points), np.concatenate(classes))
+        params, arrays = model.to_arrays()
+        return {"model": params, **arrays}
+
+
+@dataclass(frozen=True)
 class ImportTargets:
     """Keep a block's classes that a caller gave (``y``); −1 where unknown."""
 
@@ -87,8 +131,62 @@ class LabelBlock:
 
     def __call__(self, block: Block) -> Result:
         """Return ``labels`` and ``probabilities`` (one)."""
-        labels = self.targets.array("y", block).astype(np.int32)
-        return {"labels": labels, "probabilities": np.ones(len(labels), np.float32)}
+        return given_labels(self.targets.array("y", block))
+
+
+def given_labels(y: NDArray[np.integer[Any]]) -> Result:
+    """Return classes that are given as labels, of probability one."""
+    return {"labels": y.astype(np.int32), "probabilities": np.ones(len(y), np.float32)}
+
+
+@dataclass(frozen=True)
+class LeaveOut:
+    """Take documents that have a phrase out of the points to be clustered: they have no place."""
+
+    reduced: Stage
+    assigned: Stage
+
+    def __call__(self, block: Block) -> Result:
+        """Return ``reduced``, shape (n_rows, n_components)."""
+        points = np.array(self.reduced.array("reduced", block))
+        points[self.assigned.array("phrase", block) >= 0] = np.nan
+        return {"reduced": points}
+
+
+@dataclass(frozen=True)
+class CountClusters:
+    """Say how many labels are of clusters."""
+
+    clusters: Stage
+    blocks: Sequence[Block]
+
+    def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return ``counted`` (JSON)."""
+        most = max(
+            int(self.clusters.array("labels", block).max(initial=OUTLIER)) for block in self.blocks
+        )
+        return {"counted": {"clusters": most + 1}}
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """Give documents that have a phrase a label for it, beyond those of the clusters."""
+
+    clusters: Stage
+    assigned: Stage
+    counted: Stage
+
+    def __call__(self, block: Block) -> Result:
+        """Return ``labels`` and ``probabilities``."""
+        first = int(self.counted.whole_json("counted")["clusters"])
+        phrase, alike = (self.assigned.array(n, block) for n in ("phrase", "similarity"))
+        labels, probabilities = (
+            self.clusters.array(name, block) for name in ("labels", "probabilities")
+        )
+        return {
+            "labels": np.where(phrase >= 0, first + phrase, labels).astype(np.int32),
+            "probabilities": np.where(phrase >= 0, alike, probabilities).astype(np.float32),
+        }
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,15 @@ Labels = tuple[NDArray[np.int32], NDArray[np.float32]]
 K_MEANS = frozenset({"KMeans", "MiniBatchKMeans"})
 
 
-def wrap(estimator: Any, *, random_state: int | None = None) -> WrappedClusterer:
-    """Return a clone of a scikit-learn clusterer in the `Clusterer` role.
+def wrap(
+    estimator: Any, *, random_state: int | None = None
+) -> WrappedClusterer | WrappedClassifier:
+    """Return a clone of a scikit-learn clusterer in the `Clusterer` role, or of a classifier.
 
     Raises
     ------
     SettingError
-        It cannot cluster: no ``fit``, or a classifier.
+        It cannot cluster: no ``fit``, or a regressor.
     """
     name = type(estimator).__name__
     if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
@@ -43,14 +45,12 @@ def wrap(estimator: Any, *, random_state: int | None = None) -> WrappedClusterer
         )
     from sklearn.base import clone, is_classifier, is_regressor
 
-    if is_classifier(estimator) or is_regressor(estimator):
-        raise SettingError(
-            f"hdbscan_model is a {name}, which needs known topics to learn from: give a clusterer"
-        )
+    if is_regressor(estimator):
+        raise SettingError(f"hdbscan_model is a {name}, which finds numbers: give a clusterer")
     copy = clone(estimator)
     if random_state is not None and copy.get_params().get("random_state", 0) is None:
         copy.set_params(random_state=random_state)
-    return WrappedClusterer(copy)
+    return WrappedClassifier(copy) if is_classifier(copy) else WrappedClusterer(copy)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,42 @@ class WrappedClusterer:
         if hasattr(fitted, "predict"):
             return ForeignModel(fitted, points.shape[1], labels, probabilities)
         return CentroidModel(_means(points, labels), labels, probabilities)
+
+
+@dataclass(frozen=True)
+class WrappedClassifier:
+    """A scikit-learn classifier in a clusterer's place: the classes (``y``) are the clusters."""
+
+    estimator: Any
+
+    classifies = True
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the labels of new documents depend on, as JSON."""
+        return {"classifier": describe(self.estimator)}
+
+    def fit_classes(self, X: ArrayLike, y: NDArray[np.integer[Any]]) -> ForeignModel:
+        """Learn the classes of points, shape (n_points, n_components), on one thread.
+
+        Raises
+        ------
+        InputError
+            The classifier cannot learn from these, as where they are of one class.
+        """
+        from sklearn.base import clone
+        from threadpoolctl import threadpool_limits
+
+        points, fitted = as_points(X), clone(self.estimator)
+        with threadpool_limits(limits=1):
+            try:
+                fitted.fit(points, y)
+            except ValueError as error:
+                raise InputError(
+                    f"{type(fitted).__name__} cannot learn from {len(points):,} points of "
+                    f"{len(np.unique(y))} classes: {error}"
+                ) from error
+        labels = np.asarray(y, np.int32)
+        return ForeignModel(fitted, points.shape[1], labels, np.ones(len(labels), np.float32))
 
 
 @dataclass(frozen=True, eq=False)

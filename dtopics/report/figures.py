@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,10 @@ from dtopics.topics import Topics
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: How many topics a picture needs, where it needs several.
+LEAST_TOPICS = {"visualize_topics": 4, "visualize_hierarchical_documents": 3}
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,47 @@ class Drawable:
         return tables.topic_info(self.topics)
 
 
+def token_table(
+    topics: Topics, tokens: Sequence[str], distribution: Any, *, normalize: bool
+) -> Any:
+    """Return a table of how much of each topic is in each token, shaded.
+
+    Raises
+    ------
+    InputError
+        Where there is not a row for each token, or no topic in any.
+    """
+    import pandas as pd
+
+    values = np.asarray(distribution, np.float64)
+    inside = [topic for topic in topics.ids if topic != OUTLIER]
+    if not tokens or values.shape != (len(tokens), len(inside)):
+        message = (
+            f"topic_token_distribution has shape {values.shape}; the document has {len(tokens)} "
+            f"tokens, and there are {len(inside)} topics"
+        )
+        raise InputError(message)
+    if normalize and values.sum() > 0:
+        values = values / values.sum()
+    table = pd.DataFrame(values.T, index=[topics.names[topic] for topic in inside])
+    # a column's name must be its own: words that come again get spaces, as in BERTopic
+    table.columns = [f"{token}{' ' * i}" for i, token in enumerate(tokens)]
+    table = table.loc[table.sum(axis=1) != 0]
+    most = max(float(table.to_numpy().max(initial=0)), np.finfo(float).tiny)
+
+    def shade(value: Any) -> str:
+        if value == 0:
+            return "background-color: white; color: white"
+        return f"background-color: rgba(31, 119, 180, {value / most:.2f}); color: black"
+
+    return (
+        table.style.format("{:.3f}", escape="html")
+        .format_index(escape="html")
+        .format_index(escape="html", axis=1)
+        .map(shade)
+    )
+
+
 def draw(name: str, drawable: Drawable, *given: Any, **options: Any) -> Any:
     """Return the figure that one of BERTopic's plotting functions makes.
 
@@ -108,10 +156,25 @@ def draw(name: str, drawable: Drawable, *given: Any, **options: Any) -> Any:
     except ImportError as error:
         message = f"{name} draws with bertopic and plotly: pip install 'dtopics[bertopic]'"
         raise MissingPackageError(message) from error
-    least = 4 if name == "visualize_topics" else 1
+    least = LEAST_TOPICS.get(name, 1)
+    if name == "visualize_document_datamap" and not importlib.util.find_spec("datamapplot"):
+        message = f"{name} draws with datamapplot: pip install 'dtopics[datamap]'"
+        raise MissingPackageError(message)
     if drawable.topics.n_topics < least:
         message = f"{name} needs {least} topics, there are {drawable.topics.n_topics}"
         raise InputError(message)
     with warnings.catch_warnings():  # they are about its own use of pandas and UMAP
         warnings.simplefilter("ignore")
-        return getattr(plotting, name)(drawable, *given, **options)
+        with seeded():
+            return getattr(plotting, name)(drawable, *given, **options)
+
+
+@contextlib.contextmanager
+def seeded() -> Iterator[None]:
+    """Let BERTopic's functions draw the same each time; NumPy's own state is as before after."""
+    state = np.random.get_state()  # noqa: NPY002 (they draw from it)
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

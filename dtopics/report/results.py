@@ -190,7 +190,9 @@ def known_params(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, A
     for name, value in config.items():
         if name not in names:
             continue
-        if name == "representation_model":
+        if name == "preprocess":
+            found[name] = value if _is_named_change(value) else None
+        elif name == "representation_model":
             found[name] = _representation(value, known)
         elif isinstance(value, dict):
             made = _known(value, known)
@@ -220,6 +222,14 @@ def _known(value: Any, known: Mapping[str, Any]) -> Any:
     if any(isinstance(item, dict) for item in params.values()):
         return None
     return known[value["class"]](**_tuples(params))
+
+
+def _is_named_change(preprocess: Any) -> bool:
+    """Return whether what is done to texts is known by its name alone."""
+    parts = [preprocess] if not isinstance(preprocess, dict) else [
+        preprocess[name] for name in ("embed", "count") if name in preprocess
+    ]  # fmt: skip
+    return bool(parts) and all(part is None or isinstance(part, str) for part in parts)
 
 
 def stored_embedder(

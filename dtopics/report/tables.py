@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtopics.data import OUTLIER
 from dtopics.topics import Topics
 from dtopics.topics.labelling import label_of
 
@@ -54,7 +55,11 @@ def topic_freq(topics: Topics, topic: int | None = None) -> pd.DataFrame | int:
 
 
 def document_info(
-    docs: Sequence[str], assigned: Sequence[int], probabilities: Any, topics: Topics
+    docs: Sequence[str],
+    assigned: Sequence[int],
+    probabilities: Any,
+    topics: Topics,
+    beside: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row per document, as BERTopic's ``get_document_info``.
 
@@ -63,13 +68,22 @@ def document_info(
     docs : sequence of str
     assigned : sequence of int
         The topic of each.
-    probabilities : ndarray of float32
+    probabilities : ndarray of float32, shape (n_documents,) or (n_documents, n_topics)
     topics : Topics
+    beside : pandas.DataFrame, optional
+        Columns that come first.
     """
     import pandas as pd
 
-    table = describe_topics(pd.DataFrame({"Document": list(docs), "Topic": list(assigned)}), topics)
-    table["Probability"] = np.asarray(probabilities)
+    table = pd.DataFrame() if beside is None else beside.reset_index(drop=True)
+    table["Document"], table["Topic"] = list(docs), list(assigned)
+    table = describe_topics(table, topics)
+    strengths = np.asarray(probabilities)
+    if strengths.ndim == 2:
+        outlying = np.array(assigned) == OUTLIER
+        most = strengths.max(axis=1, initial=0)
+        strengths = np.where(outlying, 1 - strengths.sum(axis=1), most)
+    table["Probability"] = strengths
     examples = {t: set(texts_of(topics, t)) for t in topics.ids}
     table["Representative_document"] = [
         text in examples[topic] for text, topic in zip(docs, assigned, strict=True)

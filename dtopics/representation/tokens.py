@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dtopics.corpus.preprocess import changed
 from dtopics.errors import SettingError
 from dtopics.representation.runs import Runs
 from dtopics.representation.vectorizer import Counting, valid_unicode
@@ -64,6 +65,8 @@ def tokenize_block(texts: Sequence[str], counting: Counting) -> pa.Table:
     """
     import pyarrow as pa
 
+    if counting.preprocess is not None:
+        texts = changed(texts, counting.preprocess)
     runs = counting.runs
     encoded = _encoded(texts, counting) if runs is not None else None
     if runs is not None and encoded is not None:

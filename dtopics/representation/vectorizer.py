@@ -19,12 +19,15 @@ from typing import Any
 import numpy as np
 
 from dtopics.errors import SettingError
+from dtopics.execution.travelling import Travelling
 from dtopics.representation.runs import Runs, runs_of
 
 #: Parameters of CountVectorizer that no token depends on.
 _COUNTING_PARAMETERS = frozenset({"min_df", "max_df", "max_features", "vocabulary", "binary"})
 #: Parameters that say how files are opened or what type counts have; texts are strings here.
 _UNUSED_PARAMETERS = frozenset({"input", "encoding", "decode_error", "dtype"})
+#: Parameters of CountVectorizer that may be functions.
+_FUNCTIONS = ("tokenizer", "preprocessor", "analyzer")
 _FITTED = ("vocabulary_", "fixed_vocabulary_", "stop_words_", "_stop_words_id", "X_")
 #: A subclass that overrides one of these can only be asked for its finished terms.
 _WHOLE = ("build_analyzer", "_word_ngrams")
@@ -56,6 +59,8 @@ class Counting:
         What the stream of tokens depends on.
     runs : Runs or None
         What the token pattern takes, where tokens can be cut without a regular expression.
+    preprocess : callable (list of str) -> sequence of str, or None
+        What is done to texts before.
     """
 
     stop_words: tuple[str, ...] | None
@@ -69,6 +74,19 @@ class Counting:
     tokens: Mapping[str, Any]
     runs: Runs | None = field(repr=False, compare=False)
     _vectorizer: Any = field(repr=False, compare=False)
+    preprocess: Any = None
+
+    def check(self) -> None:
+        """See that what a user gave can be sent to workers.
+
+        Raises
+        ------
+        SettingError
+        """
+        for name in _FUNCTIONS:
+            function = getattr(self._vectorizer, name, None)
+            if isinstance(function, Travelling):
+                function.check(f"the vectorizer's {name}")
 
     def build_tokenizer(self) -> Callable[[str], Iterable[str]]:
         """Return the function from a text to its tokens.
@@ -131,6 +149,7 @@ def as_counting(
     *,
     n_gram_range: tuple[int, int] = (1, 1),
     min_df_scope: str = "document",
+    preprocess: Any = None,
 ) -> Counting:
     """Read a vectorizer as tokenising and counting; the vectorizer itself is left as it is.
 
@@ -146,6 +165,8 @@ def as_counting(
         Whether `min_df` and `max_df` count documents, as scikit-learn says, or topics, as they
         do in BERTopic, which joins each topic's documents to one. ``binary`` means documents
         in both.
+    preprocess : callable, optional
+        What is done to a block's texts before.
 
     Returns
     -------
@@ -174,6 +195,9 @@ def as_counting(
         _check_count_vectorizer(ours)
     _try_analyzer(ours)
     by_word = not whole and ours.analyzer == "word"
+    tokens = _describe_tokens(ours, whole=whole)
+    if preprocess is not None:
+        tokens["preprocess"] = {"callable": getattr(preprocess, "function", preprocess)}
     counting = Counting(
         stop_words=_stop_words(ours) if by_word else None,
         n_gram_range=_n_gram_range(ours.ngram_range) if by_word else (1, 1),
@@ -183,10 +207,14 @@ def as_counting(
         vocabulary=_fixed_vocabulary(getattr(ours, "vocabulary", None)),
         binary=bool(getattr(ours, "binary", False)),
         min_df_scope=min_df_scope,
-        tokens=_describe_tokens(ours, whole=whole),
+        tokens=tokens,
         runs=_runs(ours) if by_word else None,
         _vectorizer=ours,
+        preprocess=preprocess,
     )
+    for name in _FUNCTIONS:
+        if callable(getattr(ours, name, None)):
+            setattr(ours, name, Travelling(getattr(ours, name)))
     if isinstance(ours, CountVectorizer):
         # Only what tokens need may travel: a fixed vocabulary can be large.
         ours.min_df, ours.max_df, ours.max_features, ours.vocabulary = 1, 1.0, None, None

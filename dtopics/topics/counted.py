@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,14 @@ class Naming:
     top_n_words : int
     counting : mapping
         How terms are made of tokens: `Counting.describe_counting`.
+    seeds : sequence of sequence of str
+        Words of seed topics, which weigh more.
     """
 
     ctfidf: ClassTfidfTransformer
     top_n_words: int
     counting: Mapping[str, Any]
+    seeds: Sequence[Sequence[str]] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a version's stage keeps it."""
@@ -45,13 +48,14 @@ class Naming:
             "ctfidf": self.ctfidf.describe(),
             "top_n_words": self.top_n_words,
             "counting": dict(self.counting),
+            "seeds": [list(words) for words in self.seeds],
         }
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> Naming:
         """Read what `to_json` gave."""
         ctfidf = ClassTfidfTransformer(**about["ctfidf"])
-        return cls(ctfidf, about["top_n_words"], about["counting"])
+        return cls(ctfidf, about["top_n_words"], about["counting"], about.get("seeds", ()))
 
 
 def name_topics(
@@ -84,7 +88,7 @@ def name_topics(
     terms = vocabulary["term"].to_pylist()
     X = to_csr(counts, ids, len(terms))
     model = ClassTfidfTransformer(**naming.ctfidf.get_params())
-    model.fit(X, multiplier=model.multiplier_for(terms))
+    model.fit(X, multiplier=model.multiplier_for(terms, naming.seeds))
     total: Counter[int] = Counter()
     for cluster, size in sizes(sums).items():
         total[mapping[cluster]] += size
@@ -104,7 +108,9 @@ def name_topics(
     }
 
 
-def number_by_size(groups: Mapping[int, int], cluster_sizes: Mapping[int, int]) -> dict[int, int]:
+def number_by_size(
+    groups: Mapping[int, int], cluster_sizes: Mapping[int, int], first: Sequence[int] = ()
+) -> dict[int, int]:
     """Map clusters to topics: groups of clusters by falling size, ties by group.
 
     Parameters
@@ -113,11 +119,15 @@ def number_by_size(groups: Mapping[int, int], cluster_sizes: Mapping[int, int]) 
         The group of each cluster; `OUTLIER` stays what it is.
     cluster_sizes : mapping of int to int
         Documents of each cluster.
+    first : sequence of int
+        Groups that come before all others, in this order.
     """
     total: Counter[int] = Counter()
     for cluster, size in cluster_sizes.items():
         total[groups[cluster]] += size
-    ranked = sorted((g for g in total if g != OUTLIER), key=lambda g: (-total[g], g))
+    leading = [group for group in first if group in total]
+    others = total.keys() - {OUTLIER, *leading}
+    ranked = [*leading, *sorted(others, key=lambda g: (-total[g], g))]
     topic = {group: number for number, group in enumerate(ranked)}
     if OUTLIER in total:
         topic[OUTLIER] = OUTLIER

@@ -46,9 +46,10 @@ class BuildTopics:
     counts, sums, vocabulary, clusters : Stage
     blocks : sequence of Block
     counting : Counting
-    ctfidf : ClassTfidfTransformer
-    top_n_words : int
+    naming : Naming
     nr_topics : int, "auto" or None
+    first : sequence of int
+        Labels that come before all others, where topics are not merged.
     """
 
     counts: Stage
@@ -57,23 +58,22 @@ class BuildTopics:
     clusters: Stage
     blocks: Sequence[Block]
     counting: Counting
-    ctfidf: ClassTfidfTransformer
-    top_n_words: int
+    naming: Naming
     nr_topics: int | str | None = None
+    first: Sequence[int] = ()
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
         """Return topics as JSON, their centroids, counts, weights and the candidates' rows."""
         sums = self.sums.whole_table("sums")
         cluster_sizes = sizes(sums)
-        mapping = number_by_size({c: c for c in cluster_sizes}, cluster_sizes)
+        mapping = number_by_size({c: c for c in cluster_sizes}, cluster_sizes, self.first)
         if self.nr_topics is not None:
             ids = np.array(sorted(set(mapping.values())), np.int64)
             merged = merged_topics(ids, centroids(sums, ids, mapping), self.nr_topics)
             groups = {cluster: merged[topic] for cluster, topic in mapping.items()}
             mapping = number_by_size(groups, cluster_sizes)
         vocabulary, counts = topic_terms(self.counts, self.vocabulary, self.counting, mapping)
-        naming = Naming(self.ctfidf, self.top_n_words, self.counting.describe_counting())
-        parts = name_topics(mapping, counts, vocabulary, sums, naming)
+        parts = name_topics(mapping, counts, vocabulary, sums, self.naming)
         about = parts["topics"]
         total = dict(zip(about["ids"], about["sizes"], strict=True))
         return {**parts, "candidates": self._candidates(mapping, total)}

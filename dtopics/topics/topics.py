@@ -62,6 +62,8 @@ class Topics:
         Representative documents, most alike first.
     labels : mapping of int to str
         Labels that a user gave.
+    given : mapping of int to str
+        Names that were known beforehand, of topics that bear one.
     aspects : mapping of str to mapping of int to list of (str, float)
         Further words of each topic, by what they are chosen by.
     """
@@ -73,6 +75,7 @@ class Topics:
     centroids: NDArray[np.float32]
     examples: Mapping[int, tuple[Example, ...]]
     labels: Mapping[int, str] = field(default_factory=dict)
+    given: Mapping[int, str] = field(default_factory=dict)
     aspects: Mapping[str, Mapping[int, Sequence[tuple[str, float]]]] = field(default_factory=dict)
 
     @property
@@ -92,8 +95,11 @@ class Topics:
 
     @functools.cached_property
     def names(self) -> dict[int, str]:
-        """``id_word_word_word_word`` of each topic."""
-        return {topic: topic_name(topic, self.words[topic]) for topic in self.ids}
+        """``id_word_word_word_word`` of each topic, or the name that it was given beforehand."""
+        return {
+            topic: self.given.get(topic) or topic_name(topic, self.words[topic])
+            for topic in self.ids
+        }
 
     @functools.cached_property
     def lookup(self) -> NDArray[np.int32]:
@@ -141,6 +147,7 @@ class Topics:
         """Return words, labels and examples as JSON: what tells versions of one stage apart."""
         return [
             [topic, list(map(list, self.words[topic])), self.labels.get(topic),
+             self.given.get(topic),
              [example.text for example in self.examples[topic]]]
             for topic in self.ids
         ] + [self._listed_aspects()]  # fmt: skip
@@ -188,6 +195,7 @@ class Topics:
             centroids=lists.flatten().to_numpy().reshape(len(rows), lists.type.list_size),
             examples={topic: tuple(listed) for topic, listed in found.items()},
             labels={row["topic"]: row["label"] for row in rows if row["label"] is not None},
+            given={row["topic"]: row["given"] for row in rows if row["given"] is not None},
             aspects={
                 aspect: {topic: [(word, weight) for word, weight in words] for topic, words in all_}
                 for aspect, all_ in aspects.items()
@@ -213,6 +221,7 @@ class Topics:
                 "size": pa.array([self.sizes[topic] for topic in self.ids], pa.int64()),
                 "name": pa.array([self.names[topic] for topic in self.ids], pa.string()),
                 "label": pa.array([self.labels.get(topic) for topic in self.ids], pa.string()),
+                "given": pa.array([self.given.get(topic) for topic in self.ids], pa.string()),
                 "words": pa.array(
                     [[word for word, _ in self.words[topic]] for topic in self.ids],
                     pa.list_(pa.string()),

@@ -159,10 +159,10 @@ def test_what_cannot_cluster(given):
         as_clusterer(given)
 
 
-@pytest.mark.parametrize("given", [LogisticRegression(), LinearRegression()])
-def test_what_needs_known_topics(given):
-    with pytest.raises(SettingError, match="needs known topics"):
-        as_clusterer(given)
+def test_a_classifier_learns_and_a_regressor_does_not():
+    assert as_clusterer(LogisticRegression()).classifies
+    with pytest.raises(SettingError, match="finds numbers"):
+        as_clusterer(LinearRegression())
 
 
 @pytest.mark.parametrize("size", [1, 0, -5, 2.0, "10", None, True])
