@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from dtopics.clustering import HDBSCAN
     from dtopics.corpus import Corpus
     from dtopics.corpus.preprocess import strip_html
+    from dtopics.embedding.services import EmbeddingService
     from dtopics.model import TopicModel
     from dtopics.reduction import UMAP
     from dtopics.representation.ctfidf import ClassTfidfTransformer
-    from dtopics.representation.representers import KeyBERTInspired, MaximalMarginalRelevance
+    from dtopics.representation.representers import (
+        KeyBERTInspired,
+        MaximalMarginalRelevance,
+        PartOfSpeech,
+    )
 
 __version__ = "0.1.0"
 
@@ -27,15 +32,17 @@ _HOMES = {
     "UMAP": "dtopics.reduction",
     "ClassTfidfTransformer": "dtopics.representation.ctfidf",
     "Corpus": "dtopics.corpus",
+    "EmbeddingService": "dtopics.embedding.services",
     "KeyBERTInspired": "dtopics.representation.representers",
     "MaximalMarginalRelevance": "dtopics.representation.representers",
+    "PartOfSpeech": "dtopics.representation.representers",
     "TopicModel": "dtopics.model",
     "strip_html": "dtopics.corpus.preprocess",
 }
 
 __all__ = [
-    "HDBSCAN", "UMAP", "ClassTfidfTransformer", "Corpus", "KeyBERTInspired",
-    "MaximalMarginalRelevance", "TopicModel", "strip_html",
+    "HDBSCAN", "UMAP", "ClassTfidfTransformer", "Corpus", "EmbeddingService", "KeyBERTInspired",
+    "MaximalMarginalRelevance", "PartOfSpeech", "TopicModel", "strip_html",
 ]  # fmt: skip
 
 

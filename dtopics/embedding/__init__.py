@@ -31,7 +31,9 @@ def as_embedder(
         local path; ``"static"``: static embeddings distilled from the default model;
         ``"static:NAME"``: from another. A `SentenceTransformerEmbedder`: itself. A
         ``StaticEmbedding``, a SentenceTransformer made of one, or a ``model2vec.StaticModel``: its
-        vectors and tokenizer. A scikit-learn pipeline or transformer, or BERTopic's
+        vectors and tokenizer. A feature-extraction pipeline of transformers, word vectors or
+        Doc2Vec of gensim, a spaCy pipeline, Flair's embeddings: as BERTopic's backends use them.
+        An `EmbeddingService`: itself. A scikit-learn pipeline or transformer, or BERTopic's
         ``SklearnEmbedder`` around one: a clone of it is fit on the sample's texts, also where it
         is fit already. Any object with `encode`, `embed` (BERTopic's backends) or
         `embed_documents` (LangChain's): itself.
@@ -56,6 +58,8 @@ def as_embedder(
     'all-MiniLM-L6-v2'
     """
     from dtopics.embedding.encode import METHODS, ObjectEmbedder
+    from dtopics.embedding.libraries import of_library
+    from dtopics.embedding.services import EmbeddingService
     from dtopics.embedding.sklearn import PipelineEmbedder
     from dtopics.embedding.static_sources import as_static
 
@@ -63,9 +67,11 @@ def as_embedder(
         return _by_name(embedding_model, language)
     if isinstance(embedding_model, SentenceTransformerEmbedder):
         return embedding_model
-    static = as_static(embedding_model)
-    if static is not None:
-        return static
+    if isinstance(embedding_model, EmbeddingService):
+        return embedding_model
+    found = as_static(embedding_model) or of_library(embedding_model)
+    if found is not None:
+        return found
     if isinstance(embedding_model, type):
         message = f"embedding_model is the class {embedding_model.__name__}; give an instance"
         raise SettingError(message)

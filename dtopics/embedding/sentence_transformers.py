@@ -61,6 +61,10 @@ class SentenceTransformerEmbedder:
         Passed on to sentence-transformers, ``{"file_name": "onnx/model_qint8_avx512.onnx"}`` say.
     truncate_dim : int, optional
         So many first components are kept, of models that were trained for that.
+    prompt : str, optional
+        What stands before each text, for models that want an instruction.
+    trust_remote_code : bool, default=False
+        Let a model from the Hub bring code of its own, which runs on every worker.
 
     Raises
     ------
@@ -79,6 +83,8 @@ class SentenceTransformerEmbedder:
     backend: str = "torch"
     model_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
     truncate_dim: int | None = None
+    prompt: str | None = None
+    trust_remote_code: bool = False
 
     needs_fit = False
     stored_as = "float16"
@@ -92,7 +98,8 @@ class SentenceTransformerEmbedder:
     def options(self) -> dict[str, Any]:
         """What was asked for beside the model's name, device and precision."""
         asked = {"backend": self.backend, "model_kwargs": dict(self.model_kwargs),
-                 "truncate_dim": self.truncate_dim}  # fmt: skip
+                 "truncate_dim": self.truncate_dim, "prompt": self.prompt,
+                 "trust_remote_code": self.trust_remote_code or None}  # fmt: skip
         return {name: value for name, value in asked.items() if value not in ("torch", {}, None)}
 
     @property
@@ -150,7 +157,7 @@ class SentenceTransformerEmbedder:
     def is_faithful(self) -> bool:
         """Whether vectors in this precision keep a cosine above 0.999 to those of float32."""
         # The float32 copy is not kept: a large model would fill the device twice.
-        exact = encode_with(replace(self, dtype="float32").load(), PROBE, self.name)
+        exact = encode_with(replace(self, dtype="float32").load(), PROBE, self.name, self.prompt)
         try:
             found = self.encode(PROBE)
         except (EmbeddingError, RuntimeError):  # overflow, or a layer without half precision
@@ -177,7 +184,7 @@ class SentenceTransformerEmbedder:
             return self.encode(["a"])[:0]
         asked = repr(sorted(self.options.items()))
         key = ("sentence-transformers", self.path, self.revision, self.device, self.dtype, asked)
-        return encode_with(cached(key, self.load), texts, self.name)
+        return encode_with(cached(key, self.load), texts, self.name, self.prompt)
 
     def load(self) -> Any:
         """Return a new copy of the model; `encode` keeps one in a process.
@@ -197,7 +204,7 @@ class SentenceTransformerEmbedder:
         options = {
             "device": usable_device(self.device),
             "revision": self.revision,
-            **self.options,
+            **{name: value for name, value in self.options.items() if name != "prompt"},
             "model_kwargs": {
                 **(precision if self.backend == "torch" else {}),
                 **self.model_kwargs,
@@ -223,7 +230,9 @@ class SentenceTransformerEmbedder:
         raise EmbeddingError(message)
 
 
-def encode_with(model: Any, texts: Sequence[str], name: str) -> NDArray[np.float32]:
+def encode_with(
+    model: Any, texts: Sequence[str], name: str, prompt: str | None = None
+) -> NDArray[np.float32]:
     """Return a loaded model's unit vectors, shape (n_texts, n_features); at least one text."""
     order = sorted(range(len(texts)), key=lambda row: (-len(texts[row]), row))
     vectors: NDArray[np.float32] | None = None
@@ -234,6 +243,7 @@ def encode_with(model: Any, texts: Sequence[str], name: str) -> NDArray[np.float
             batch_size=len(chosen),
             show_progress_bar=False,
             convert_to_numpy=True,
+            **({} if prompt is None else {"prompt": prompt}),
         )
         found = checked(encoded, len(chosen), name)
         if vectors is None:

@@ -34,11 +34,15 @@ class EmbedBlock:
         texts = self.read(block).texts
         filled = [row for row, text in enumerate(texts) if text.strip()]
         # a block of empty documents only must still know the width of a vector
-        vectors = np.asarray(self.embedder.encode([texts[row] for row in filled] or ["a"]))
+        given, notes = [texts[row] for row in filled] or ["a"], {}
+        if hasattr(self.embedder, "encode_counted"):
+            vectors, notes["service_tokens"] = self.embedder.encode_counted(given)
+        else:
+            vectors = np.asarray(self.embedder.encode(given))
         embeddings = np.zeros((len(texts), vectors.shape[1]), np.float32)
         if filled:
             embeddings[filled] = vectors
-        return {"embeddings": store_as(embeddings, self.dtype, block)}
+        return {"embeddings": store_as(embeddings, self.dtype, block), "notes": notes}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dtopics.store import Run, Stage
 
@@ -34,7 +33,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run: where it is, of what, whether it is finished, its failures and its stages."""
+    """A run: where it is, of what, whether it is finished, its failures, cost and stages."""
 
     url: str
     corpus: str
@@ -42,6 +41,7 @@ class RunStatus:
     finished: bool
     notes: dict[str, int]
     failures: dict[str, str]
+    cost: float | None
     stages: tuple[StageStatus, ...]
 
 
@@ -57,7 +57,9 @@ def read(run: Run) -> RunStatus:
         for stage in run.in_use()
         for block, reason in stage.failures().items()
     }
-    return RunStatus(run.location.url, corpus, n_documents, finished, _notes(run), failures, stages)
+    notes = _notes(run)
+    return RunStatus(run.location.url, corpus, n_documents, finished, notes, failures,
+                     cost(run, notes), stages)  # fmt: skip
 
 
 def _stage(stage: Stage, *, finished: bool) -> StageStatus:
@@ -81,10 +83,21 @@ def _stage(stage: Stage, *, finished: bool) -> StageStatus:
 
 
 def _notes(run: Run) -> dict[str, int]:
-    """Return what the documents' receipts count: empty, null and mended texts."""
+    """Return what receipts count: empty, null and mended texts, and a service's tokens."""
+    counted = {"documents": ("empty", "null", "replaced"), "embeddings": ("service_tokens",)}
     totals: dict[str, int] = {}
-    stage: Any = next((stage for stage in run.in_use() if stage.name == "documents"), None)
-    for receipt in stage.receipts() if stage else ():
-        for name in ("empty", "null", "replaced"):
-            totals[name] = totals.get(name, 0) + int(receipt.notes.get(name, 0))
+    for stage in run.in_use():
+        names = counted.get(stage.name, ())
+        for receipt in stage.receipts() if names else ():
+            for name in names:
+                said = name.replace("_", " ")
+                totals[said] = totals.get(said, 0) + int(receipt.notes.get(name, 0))
     return totals
+
+
+def cost(run: Run, notes: dict[str, int]) -> float | None:
+    """Return what an embedding service took for a run, where its price is known."""
+    params = run.state.get("config", {}).get("embedding_model") or {}
+    price = params.get("params", {}).get("price") if isinstance(params, dict) else None
+    tokens = notes.get("service tokens", 0)
+    return float(price) * tokens / 1e6 if price is not None and tokens else None

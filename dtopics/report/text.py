@@ -84,6 +84,8 @@ def print_status(status: Any) -> None:
     state = "finished" if status.finished else "not finished: run the same command to go on"
     notes = ", ".join(f"{count:,} {name}" for name, count in status.notes.items() if count)
     out.print(f"{status.n_documents:,} documents{f' ({notes})' if notes else ''}; {state}")
+    if status.cost is not None:
+        out.print(f"the embedding service took about {status.cost:,.2f} (at the price given)")
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("Stage")
     for name in ("Blocks", "Documents", "Stored", "Work"):

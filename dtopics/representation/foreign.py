@@ -13,6 +13,9 @@ import numpy as np
 from dtopics.data import OUTLIER, WeightedWords
 from dtopics.representation.representers import Described
 
+#: Terms of a topic that such a model may look up.
+N_CANDIDATES = 300
+
 
 @dataclass
 class Standing:
@@ -33,10 +36,34 @@ class Standing:
 
     @property
     def vectorizer_model(self) -> Any:
-        """What documents are cut by, where a model is told to cut them by words."""
+        """What documents are cut by, where a model is told to; it knows the topics' terms."""
         from sklearn.feature_extraction.text import CountVectorizer
 
-        return CountVectorizer()
+        vectorizer = CountVectorizer(vocabulary=self._terms or None)
+        vectorizer.fixed_vocabulary_ = True
+        vectorizer.vocabulary_ = {term: i for i, term in enumerate(self._terms)}
+        return vectorizer
+
+    @property
+    def c_tf_idf_(self) -> Any:
+        """The weights of those terms, a row for each topic."""
+        from scipy.sparse import csr_matrix
+
+        column = {term: i for i, term in enumerate(self._terms)}
+        weights = np.zeros((len(self._weighed), len(column)))
+        for row, topic in enumerate(sorted(self._weighed)):
+            for term, weight in self._weighed[topic]:
+                if term in column:
+                    weights[row, column[term]] = weight
+        return csr_matrix(weights)
+
+    @functools.cached_property
+    def _weighed(self) -> Any:
+        return self.about.candidates(N_CANDIDATES)
+
+    @functools.cached_property
+    def _terms(self) -> list[str]:
+        return sorted({term for listed in self._weighed.values() for term, _ in listed if term})
 
     def _extract_embeddings(self, documents: str | Sequence[str], **_: Any) -> Any:
         listed = [documents] if isinstance(documents, str) else list(documents)

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from dtopics.data import WeightedWords
-from dtopics.errors import SettingError
+from dtopics.errors import MissingPackageError, SettingError
 
 #: Words that a chain of representations begins with, as in BERTopic.
 CHAIN_WORDS = 30
+#: Of spaCy's Matcher; as in BERTopic.
+DEFAULT_PATTERNS = ([{"POS": "ADJ"}, {"POS": "NOUN"}], [{"POS": "NOUN"}], [{"POS": "ADJ"}])
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,83 @@ class MaximalMarginalRelevance(BaseEstimator):  # type: ignore[misc]
             score[chosen] = -np.inf
             chosen.append(int(score.argmax()))
         return chosen
+
+
+class PartOfSpeech(BaseEstimator):  # type: ignore[misc]
+    """The words so far, and other terms of the topic, that are of certain parts of speech.
+
+    A spaCy model tags the representative documents; of what matches a pattern there, those that
+    are terms of the topic stand for it, heaviest by c-TF-IDF. BERTopic's class of this name looks
+    at two documents of all for each word.
+
+    Parameters
+    ----------
+    model : str or spacy.language.Language, default="en_core_web_sm"
+    top_n_words : int, default=10
+    pos_patterns : list of list of dict, optional
+        Of spaCy's ``Matcher``. None: an adjective and a noun, a noun, an adjective.
+    nr_repr_docs : int, default=10
+        Representative documents that are tagged.
+    nr_candidate_words : int, default=200
+        Terms of the topic that are looked at.
+    """
+
+    def __init__(
+        self,
+        model: Any = "en_core_web_sm",
+        top_n_words: int = 10,
+        pos_patterns: Sequence[Any] | None = None,
+        nr_repr_docs: int = 10,
+        nr_candidate_words: int = 200,
+    ) -> None:
+        self.model = model
+        self.top_n_words = top_n_words
+        self.pos_patterns = pos_patterns
+        self.nr_repr_docs = nr_repr_docs
+        self.nr_candidate_words = nr_candidate_words
+
+    def extract_words(self, about: Described) -> dict[int, WeightedWords]:
+        """Return the chosen words of each topic with their weights.
+
+        Raises
+        ------
+        MissingPackageError
+            spaCy or its model are not installed.
+        """
+        tag = self._loaded()
+        from spacy.matcher import Matcher
+
+        matcher = Matcher(tag.vocab)
+        patterns = DEFAULT_PATTERNS if self.pos_patterns is None else self.pos_patterns
+        matcher.add("words", list(patterns))
+        found: dict[int, WeightedWords] = {}
+        for topic, terms in about.candidates(self.nr_candidate_words).items():
+            matched = {
+                doc[start:end].text.lower()
+                for doc in tag.pipe(list(about.texts[topic][: self.nr_repr_docs]))
+                for _, start, end in matcher(doc)
+            }
+            chosen = [pair for pair in terms if pair[0].lower() in matched]
+            # a topic whose examples have none keeps the words that it had
+            found[topic] = chosen[: self.top_n_words] or list(about.words[topic])
+        return found
+
+    def _loaded(self) -> Any:
+        try:
+            import spacy
+        except ImportError as error:
+            message = "PartOfSpeech tags words by spaCy: pip install 'dtopics[spacy]'"
+            raise MissingPackageError(message) from error
+        if not isinstance(self.model, str):
+            return self.model
+        try:
+            return spacy.load(self.model)
+        except OSError as error:
+            message = (
+                f"there is no spaCy model {self.model}: python -m spacy download {self.model}, or "
+                "give a pipeline that is loaded"
+            )
+            raise MissingPackageError(message) from error
 
 
 def _unit(vectors: Any) -> NDArray[np.float64]:

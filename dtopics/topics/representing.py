@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from dtopics.data import WeightedWords
 from dtopics.errors import EmbeddingError, SettingError
 from dtopics.representation.foreign import ForeignRepresenter
-from dtopics.representation.representers import CHAIN_WORDS, Described
+from dtopics.representation.representers import (
+    CHAIN_WORDS,
+    Described,
+    KeyBERTInspired,
+    MaximalMarginalRelevance,
+    PartOfSpeech,
+)
 from dtopics.representation.words import top_words
 from dtopics.store import Location, Stage, fingerprint
 from dtopics.store.fingerprint import describe
@@ -64,7 +70,8 @@ def all_ours(models: Mapping[str, Sequence[Any]]) -> bool:
 
 def embeds(models: Mapping[str, Sequence[Any]]) -> bool:
     """Return whether words must be embedded for these models."""
-    return any(hasattr(model, "extract_words") for chain in models.values() for model in chain)
+    embedding = KeyBERTInspired | MaximalMarginalRelevance
+    return any(isinstance(model, embedding) for chain in models.values() for model in chain)
 
 
 def n_texts(models: Mapping[str, Sequence[Any]]) -> int:
@@ -85,6 +92,11 @@ def describe_embedder(models: Mapping[str, Sequence[Any]], embedder: Any) -> Any
 
 
 def _described(model: Any) -> Any:
+    if isinstance(model, PartOfSpeech):  # a pipeline by its name and version
+        tagger = getattr(model.model, "meta", model.model)
+        return {"part of speech": describe(tagger), "params": describe(
+            {name: value for name, value in model.get_params().items() if name != "model"}
+        )}  # fmt: skip
     if hasattr(model, "extract_words"):
         return describe(model)
     kind, params = type(model), dict(getattr(model, "__dict__", {}))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dtopics import KeyBERTInspired, MaximalMarginalRelevance, TopicModel
-from dtopics.errors import EmbeddingError, SettingError
+from dtopics import KeyBERTInspired, MaximalMarginalRelevance, PartOfSpeech, TopicModel
+from dtopics.errors import EmbeddingError, MissingPackageError, SettingError
 from dtopics.representation.representers import Described
 from dtopics.testing import HashingEmbedder
 
@@ -213,3 +213,70 @@ def test_another_model_for_words_chooses_anew(tmp_path):
                            embedding_model=embedder, block_size=200, run=run)  # fmt: skip
         found.append(model.fit(TEXTS, vectors, y=[0] * 64 + [1] * 64).get_topics())
     assert found[0] != found[1]
+
+
+@pytest.fixture
+def tagger():
+    """A spaCy pipeline that knows the parts of speech of a few words."""
+    import spacy
+    from spacy.language import Language
+
+    kinds = {"red": "ADJ", "apple": "NOUN", "apples": "NOUN", "eat": "VERB", "pear": "NOUN"}
+
+    @Language.component("tag_by_list")
+    def tag(doc):
+        for token in doc:
+            token.pos_ = kinds.get(token.text.lower(), "X")
+        return doc
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("tag_by_list")
+    return nlp
+
+
+def spoken(words):
+    return Described(
+        {0: words[:2], 1: [("zzz", 1.0)]}, lambda n: {0: words[:n], 1: [("zzz", 1.0)]},
+        {0: ["I eat a Red apple", "eat pear"], 1: ["eat eat"]}, {}, None,
+    )  # fmt: skip
+
+
+def test_parts_of_speech(tagger):
+    words = [("eat", 5.0), ("of", 4.0), ("red apple", 3.0), ("apple", 2.0), ("red", 1.5),
+             ("pear", 1.0), ("apples", 0.5)]  # fmt: skip
+    found = PartOfSpeech(tagger, top_n_words=3).extract_words(spoken(words))
+    assert found[0] == [("red apple", 3.0), ("apple", 2.0), ("red", 1.5)]
+    assert found[1] == [("zzz", 1.0)]  # none matched: the topic keeps its words
+    nouns = PartOfSpeech(tagger, pos_patterns=[[{"POS": "NOUN"}]]).extract_words(spoken(words))
+    assert nouns[0] == [("apple", 2.0), ("pear", 1.0)]
+
+
+def test_a_spacy_model_that_is_not_there():
+    with pytest.raises(MissingPackageError, match="spacy download no_such_model"):
+        PartOfSpeech("no_such_model").extract_words(spoken([("a", 1.0)]))
+
+
+def test_bertopics_part_of_speech(tagger):
+    from bertopic.representation import PartOfSpeech as Theirs
+
+    from dtopics.representation.foreign import ForeignRepresenter
+
+    words = [("eat", 5.0), ("apple", 2.0), ("red", 1.5), ("pear", 1.0)]
+    about = spoken(words)
+    about = Described({0: words}, lambda n: {0: words[:n]}, {0: about.texts[0]}, {}, None)
+    found = ForeignRepresenter(Theirs(tagger), lambda _, ask: ask()).extract_words(about)
+    assert [word for word, _ in found[0] if word] == ["apple", "pear"]
+
+
+def test_parts_of_speech_in_a_fit(tagger, tmp_path):
+    from bertopic.cluster import BaseCluster
+
+    texts = ["I eat a red apple"] * 10 + ["eat a pear"] * 10
+    params = {"hdbscan_model": BaseCluster(), "representation_model": PartOfSpeech(tagger)}
+    model = TopicModel(run=str(tmp_path), **params)
+    model.fit(texts, np.repeat(np.eye(2, 4), 10, axis=0), y=[0] * 10 + [1] * 10)
+    assert {word for word, _ in model.get_topic(0)} == {"red", "apple"}
+    assert {word for word, _ in model.get_topic(1)} == {"pear"}
+    again = TopicModel(run=str(tmp_path), **params)
+    again.fit(texts, np.repeat(np.eye(2, 4), 10, axis=0), y=[0] * 10 + [1] * 10)
+    assert again.get_topics() == model.get_topics()
