@@ -352,7 +352,8 @@ def cluster(
     reads = [sample, embeddings, *targets]
     model = run.stage("reducer", dict(recipe.reducer.describe()), reads)
     target = targets[0] if targets else None
-    executor.run(model, FitReducer(recipe.reducer, embeddings, bare, sample, target))
+    fitting = FitReducer(recipe.reducer, embeddings, bare, sample, target)
+    executor.run(model, fitting, accelerated=getattr(recipe.reducer, "on_gpu", False))
     reduced = run.stage("reduced", {}, [model, embeddings, documents])
     bounds = fit_bounds(sample, model, bare)
     step = ReduceBlock(embeddings, documents, model, bounds, trust=True)

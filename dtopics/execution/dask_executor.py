@@ -122,13 +122,16 @@ class DaskExecutor:
 
         raise_failures(stage, self._window(stage, todo, submit, accelerated=accelerated))
 
-    def run(self, stage: Stage, step: GlobalStep) -> None:
+    def run(self, stage: Stage, step: GlobalStep, *, accelerated: bool = False) -> None:
         """Do a global step that has no receipt, on one worker."""
         reused = stage.whole_receipt() is not None
         self.progress.start(stage.name, blocks=1, rows=0, done=int(reused))
         if not reused:
             packed = Packed.pack(step, self.folder)
-            self._attempt(lambda: self._submit(do_packed_whole, packed, stage, name=stage.name))
+            resources, _ = self._slots(accelerated=accelerated)
+            self._attempt(lambda: self._submit(
+                do_packed_whole, packed, stage, name=stage.name, resources=resources
+            ))  # fmt: skip
             self.progress.advance(stage.name, rows=0)
         self.progress.finish(stage.name, reused=reused)
 

@@ -61,8 +61,8 @@ class Executor(Protocol):
         """
         ...
 
-    def run(self, stage: Stage, step: GlobalStep) -> None:
-        """Do a global step that has no receipt."""
+    def run(self, stage: Stage, step: GlobalStep, *, accelerated: bool = False) -> None:
+        """Do a global step that has no receipt; `accelerated` as in `map_blocks`."""
         ...
 
     def map(
@@ -128,7 +128,13 @@ class InProcessExecutor:
             self.progress.advance(stage.name, rows=block.n_rows)
         raise_failures(stage, failures)
 
-    def run(self, stage: Stage, step: GlobalStep) -> None:
+    def run(
+        self,
+        stage: Stage,
+        step: GlobalStep,
+        *,
+        accelerated: bool = False,  # noqa: ARG002
+    ) -> None:
         """Do a global step that has no receipt."""
         reused = stage.whole_receipt() is not None
         self.progress.start(stage.name, blocks=1, rows=0, done=int(reused))

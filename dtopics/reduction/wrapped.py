@@ -31,6 +31,11 @@ class Wrapped:
 
     estimator: Any
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it belongs on a worker that has a GPU."""
+        return of_cuml(self.estimator)
+
     def describe(self) -> Mapping[str, Any]:
         """Return what the places depend on, as JSON."""
         return {"kind": WrappedModel.kind, **describe_estimator(self.estimator)}
@@ -80,7 +85,9 @@ class WrappedModel:
         import cloudpickle
 
         pickled = np.frombuffer(cloudpickle.dumps(self.fitted), dtype=np.uint8)
-        params = {"kind": self.kind, "n_features": self.n_features}
+        params: dict[str, Any] = {"kind": self.kind, "n_features": self.n_features}
+        if of_cuml(self.fitted):
+            params["device"] = "cuda"
         return params, {"pickle": pickled, "embedding": self.embedding}
 
     @classmethod
@@ -90,6 +97,11 @@ class WrappedModel:
         """Return the model that `to_arrays` took apart; runs the pickle."""
         fitted = pickle.loads(np.asarray(arrays["pickle"]).tobytes())  # noqa: S301 (load_model asks)
         return cls(np.asarray(arrays["embedding"]), fitted, int(params["n_features"]))
+
+
+def of_cuml(estimator: Any) -> bool:
+    """Return whether an estimator is cuML's, which works on a GPU only."""
+    return type(estimator).__module__.partition(".")[0] == "cuml"
 
 
 def cloned(estimator: Any) -> Any:
@@ -170,8 +182,9 @@ def _plain(value: Any) -> Any:
 def _transformed(fitted: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return dense float32 places, NaN as 0, as BERTopic has them."""
     places = fitted.transform(rows.copy())
-    if hasattr(places, "toarray"):
-        places = places.toarray()
+    for name in ("toarray", "get"):  # sparse; on a GPU
+        if hasattr(places, name):
+            places = getattr(places, name)()
     places = np.asarray(places, dtype=np.float32)
     if places.ndim != 2 or len(places) != len(rows):
         message = (
