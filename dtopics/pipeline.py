@@ -107,9 +107,7 @@ class Inputs:
     @property
     def changed(self) -> dict[str, Any]:
         """What tells stages of changed texts from others, for their configuration."""
-        if self.change is None:
-            return {}
-        return {"preprocess": getattr(self.change, "function", self.change)}
+        return {} if self.change is None else {"preprocess": self.change}
 
     @property
     def bare(self) -> list[Block]:

@@ -11,8 +11,8 @@ from typing import Any
 from dtopics.corpus.rows import clean_text
 from dtopics.data import Block, Documents
 from dtopics.errors import InputError, SettingError
-from dtopics.execution.travelling import Travelling
 from dtopics.protocols import DocumentReader
+from dtopics.store.travelling import check_travels
 
 STRIP_HTML = "strip_html"
 #: Their content is no text.
@@ -46,8 +46,8 @@ class Preprocessing:
         SettingError
         """
         for change in (self.embed, self.count):
-            if isinstance(change, Travelling):
-                change.check("preprocess")
+            if change is not None:
+                check_travels(change, "preprocess")
 
 
 def as_preprocessing(preprocess: Any) -> Preprocessing:
@@ -83,7 +83,7 @@ def _change(given: Any) -> Any:
             "block to as many texts"
         )
         raise SettingError(message)
-    return Travelling(given)
+    return given
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.embedding.checks import checked
 from dtopics.errors import EmbeddingError
+from dtopics.store.travelling import dumps
 
 #: What a method that embeds a list of texts may be called; the first that is there is used.
 METHODS = ("encode", "embed", "embed_documents")
@@ -41,7 +41,7 @@ class ObjectEmbedder:
         EmbeddingError
         """
         try:
-            cloudpickle.dumps(self.model)
+            dumps(self.model)
         except Exception as error:
             message = (
                 f"the embedding model ({type(self.model).__name__}) cannot be sent to workers: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dtopics.embedding.checks import checked
 from dtopics.errors import EmbeddingError
+from dtopics.store.travelling import dumps
 
 #: Sparse rows are kept dense, so wider ones would not fit into a worker.
 MAX_SPARSE_FEATURES = 10_000
@@ -45,9 +47,7 @@ class PipelineEmbedder:
         EmbeddingError
             Where the pipeline refuses the texts, or leaves rows too wide to be kept.
         """
-        from sklearn.base import clone
-
-        fitted = clone(self.pipeline)
+        fitted = _clone(self.pipeline)
         params = fitted.get_params()
         seeded = {
             name: self.random_state
@@ -85,3 +85,13 @@ class FittedPipeline:
             raise EmbeddingError(message)
         dense = rows.toarray() if sparse else rows
         return checked(dense, len(texts), type(self.pipeline).__name__)
+
+
+def _clone(pipeline: Any) -> Any:
+    """Return a copy that is not fit; of one whose functions cannot be copied, what pickle makes."""
+    from sklearn.base import clone
+
+    try:
+        return clone(pipeline)
+    except TypeError:  # jieba's cutter as a tokenizer, say
+        return pickle.loads(dumps(pipeline))  # noqa: S301 (made on the line before)

@@ -16,6 +16,7 @@ from dtopics.errors import EmbeddingError
 from dtopics.execution.cache import cached
 from dtopics.protocols import DocumentReader, Embedder
 from dtopics.store import Stage, rows_by_block
+from dtopics.store.travelling import dumps
 
 #: float16 keeps 11 bits of each component; its largest number.
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
@@ -87,15 +88,13 @@ class FitEmbedder:
 
     def __call__(self, stage: Stage) -> Mapping[str, Any]:  # noqa: ARG002
         """Return the array ``pickle``: the fitted object's bytes."""
-        import cloudpickle
-
         texts = [
             text
             for block, rows in rows_by_block(self.sample.whole_table("rows"), self.blocks)
             if len(rows)
             for text in map(self.read(block).texts.__getitem__, rows)
         ]
-        data = cloudpickle.dumps(self.embedder.fit(texts))
+        data = dumps(self.embedder.fit(texts))
         notes = {"sha256": hashlib.sha256(data).hexdigest()}
         return {"pickle": np.frombuffer(data, np.uint8), "notes": notes}
 

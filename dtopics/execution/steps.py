@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import cloudpickle
-
 from dtopics.data import Block, Receipt
 from dtopics.errors import DTopicsError
 from dtopics.execution.cache import cached
 from dtopics.execution.threads import available_cores, numeric_threads
 from dtopics.protocols import BlockStep
 from dtopics.store import Foreign, Location, Stage, load_foreign, store_foreign
+from dtopics.store.travelling import dumps
 
 #: Steps that pickle to more than this travel through the run directory, once per worker.
 MAX_STEP_BYTES = 256 * 1024
@@ -47,7 +46,7 @@ class Packed:
     @classmethod
     def pack(cls, value: Any, folder: Location | None) -> Packed:
         """Pickle `value`, into `folder` where it is large."""
-        data = cloudpickle.dumps(value)
+        data = dumps(value)
         digest = hashlib.sha256(data).hexdigest()
         if folder is None or len(data) <= MAX_STEP_BYTES:
             return cls(digest, data, None)

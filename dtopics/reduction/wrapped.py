@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dtopics.errors import SettingError
 from dtopics.reduction._rows import checked, checked_sample
+from dtopics.store.travelling import dumps
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +83,7 @@ class WrappedModel:
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return parameters and arrays, of which ``"pickle"`` runs code when it is opened."""
-        import cloudpickle
-
-        pickled = np.frombuffer(cloudpickle.dumps(self.fitted), dtype=np.uint8)
+        pickled = np.frombuffer(dumps(self.fitted), dtype=np.uint8)
         params: dict[str, Any] = {"kind": self.kind, "n_features": self.n_features}
         if of_cuml(self.fitted):
             params["device"] = "cuda"

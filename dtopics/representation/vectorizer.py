@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from dtopics.errors import SettingError
-from dtopics.execution.travelling import Travelling
 from dtopics.representation.runs import Runs, runs_of
+from dtopics.store.travelling import check_travels
 
 #: Parameters of CountVectorizer that no token depends on.
 _COUNTING_PARAMETERS = frozenset({"min_df", "max_df", "max_features", "vocabulary", "binary"})
@@ -85,8 +85,8 @@ class Counting:
         """
         for name in _FUNCTIONS:
             function = getattr(self._vectorizer, name, None)
-            if isinstance(function, Travelling):
-                function.check(f"the vectorizer's {name}")
+            if callable(function):
+                check_travels(function, f"the vectorizer's {name}")
 
     def build_tokenizer(self) -> Callable[[str], Iterable[str]]:
         """Return the function from a text to its tokens.
@@ -197,7 +197,7 @@ def as_counting(
     by_word = not whole and ours.analyzer == "word"
     tokens = _describe_tokens(ours, whole=whole)
     if preprocess is not None:
-        tokens["preprocess"] = {"callable": getattr(preprocess, "function", preprocess)}
+        tokens["preprocess"] = {"callable": preprocess}
     counting = Counting(
         stop_words=_stop_words(ours) if by_word else None,
         n_gram_range=_n_gram_range(ours.ngram_range) if by_word else (1, 1),
@@ -212,9 +212,6 @@ def as_counting(
         _vectorizer=ours,
         preprocess=preprocess,
     )
-    for name in _FUNCTIONS:
-        if callable(getattr(ours, name, None)):
-            setattr(ours, name, Travelling(getattr(ours, name)))
     if isinstance(ours, CountVectorizer):
         # Only what tokens need may travel: a fixed vocabulary can be large.
         ours.min_df, ours.max_df, ours.max_features, ours.vocabulary = 1, 1.0, None, None

@@ -12,10 +12,9 @@ import pickle
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
-
 from dtopics.errors import RunError
 from dtopics.store.location import Location
+from dtopics.store.travelling import dumps
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Foreign:
 
 def store_foreign(folder: Location, value: Any) -> Foreign:
     """Pickle `value` into `folder`, once however often it is asked."""
-    data = cloudpickle.dumps(value)
+    data = dumps(value)
     digest = hashlib.sha256(data).hexdigest()
     (folder / f"{digest}.pickle").create(data)
     return Foreign(folder, digest)

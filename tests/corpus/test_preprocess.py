@@ -187,11 +187,11 @@ def test_what_cannot_travel_is_said_before_work(client):
 def test_a_modules_method_travels_by_name():
     import pickle
 
-    from dtopics.execution.travelling import Travelling
+    from dtopics.store.travelling import dumps
 
     def around(text):
         return [part.upper() for part in cut(text)]
 
     for function, expected in ((cut, ["a", "b"]), (around, ["A", "B"])):
-        sent = pickle.loads(pickle.dumps(Travelling(function)))
+        sent = pickle.loads(dumps(function))
         assert sent("a-b") == expected
