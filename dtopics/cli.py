@@ -106,7 +106,7 @@ def model_options(command: F) -> F:
                      help="Keep memberships in every topic."),
         click.option("--min-df-scope", type=click.Choice(["document", "topic"]),
                      help="What --min-df counts.  [document]"),
-        click.option("--strip-html", is_flag=True, default=None,
+        click.option("--strip-html", "preprocess", flag_value="strip_html",
                      help="Take HTML out of texts before they are embedded and counted."),
         click.option("--random-state", type=int, help="Seed of everything.  [42]"),
         click.option("--sample-size", type=int, help="Documents UMAP is fit on.  [100000]"),
@@ -378,9 +378,7 @@ def settings(options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if value is None or name in {"config", "embeddings"}:
             continue
-        if name == "strip_html":
-            params["preprocess"] = name
-        elif name in names:
+        if name in names:
             params[name] = value
         elif name in STRATEGY_FLAGS:
             section, parameter = STRATEGY_FLAGS[name]
