@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,8 @@ import numpy as np
 from dtopics.errors import SettingError
 from dtopics.representation.runs import Runs, runs_of
 from dtopics.store.travelling import check_travels
+
+logger = logging.getLogger("dtopics")
 
 #: Parameters of CountVectorizer that no token depends on.
 _COUNTING_PARAMETERS = frozenset({"min_df", "max_df", "max_features", "vocabulary", "binary"})
@@ -241,10 +244,10 @@ def _check_kind(vectorizer: Any) -> None:
         )
     for parameter in ("decay", "delete_min_df"):
         if getattr(vectorizer, parameter, None) is not None:
-            raise SettingError(
-                f"{name}({parameter}={getattr(vectorizer, parameter)!r}) forgets words between "
-                f"batches, and there are none here: use min_df, or {parameter}=None"
-            )
+            logger.warning(
+                "%s(%s=%r): words of all documents are counted here, and none is forgotten",
+                name, parameter, getattr(vectorizer, parameter),
+            )  # fmt: skip
 
 
 def _private_copy(vectorizer: Any) -> Any:

@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import math
 import os
 import re
 import uuid
@@ -61,10 +62,10 @@ def describe(value: Any) -> Any:  # noqa: PLR0911 (one line per kind of value)
     it has one. What cannot be described gets a name of its own each time, with a warning: the
     stages that depend on it are not reused.
     """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return _finite(value)
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in sorted(value.items(), key=_key)}
     if isinstance(value, set | frozenset):
@@ -88,6 +89,12 @@ def describe(value: Any) -> Any:  # noqa: PLR0911 (one line per kind of value)
     if callable(value) and hasattr(value, "__qualname__"):
         return _describe_function(value)
     return _describe_other(value)
+
+
+def _finite(value: Any) -> Any:
+    """Return a number that JSON lacks, such as infinity, by its name."""
+    lacking = isinstance(value, float) and not math.isfinite(value)
+    return {"float": repr(value)} if lacking else value
 
 
 @functools.cache

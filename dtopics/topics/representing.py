@@ -26,6 +26,8 @@ from dtopics.store.fingerprint import describe
 from dtopics.topics.counted import CountedTopics
 from dtopics.topics.topics import Topics
 
+#: Classes of BERTopic's names that look at representative documents, as BERTopic's mean to.
+_SAME = {kind.__name__: kind for kind in (KeyBERTInspired, MaximalMarginalRelevance, PartOfSpeech)}
 #: The aspect that stands for a topic itself.
 MAIN = "Main"
 
@@ -36,8 +38,8 @@ def as_representation(representation_model: Any = None) -> dict[str, list[Any]]:
     Parameters
     ----------
     representation_model : object, list of object, or mapping of str to either, optional
-        Of dtopics or BERTopic. A list is a chain; a mapping has one for each aspect, of which
-        ``"Main"`` stands for the topic itself.
+        Of dtopics or BERTopic, whose three of the same names become ours. A list is a chain; a
+        mapping has one for each aspect, of which ``"Main"`` stands for the topic itself.
 
     Raises
     ------
@@ -59,8 +61,18 @@ def as_representation(representation_model: Any = None) -> dict[str, list[Any]]:
                     "MaximalMarginalRelevance(), or a representation model of BERTopic"
                 )
                 raise SettingError(message)
-        found[str(aspect)] = chain
+        found[str(aspect)] = [_ours(model) for model in chain]
     return found
+
+
+def _ours(model: Any) -> Any:
+    """Return ours for a class of BERTopic's that means the same; any other as it is."""
+    kind = type(model)
+    if kind.__module__.partition(".")[0] != "bertopic" or kind.__name__ not in _SAME:
+        return model
+    ours = _SAME[kind.__name__]
+    names = ours._get_param_names()  # noqa: SLF001 (scikit-learn's way to ask a class)
+    return ours(**{name: getattr(model, name) for name in names if hasattr(model, name)})
 
 
 def all_ours(models: Mapping[str, Sequence[Any]]) -> bool:

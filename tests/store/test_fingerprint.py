@@ -1,4 +1,5 @@
 import functools
+import json
 import re
 import subprocess
 import sys
@@ -138,3 +139,9 @@ def test_what_cannot_be_described_is_not_reused_and_said():
     with pytest.warns(UserWarning, match="cache_key"):
         other = describe(object())
     assert one != other
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), np.float64("inf")])
+def test_numbers_that_json_lacks(value):
+    text = json.dumps(describe({"epsilon": value}), allow_nan=False)
+    assert repr(float(value)) in text
