@@ -22,7 +22,16 @@ def test_it_is_stored_without_outputs(path):
         assert cell.get("execution_count") is None
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def running():
+    """Every notebook; those of a minute are slow ones."""
+    slow = {"from_bertopic.ipynb"}
+    return [
+        pytest.param(path, marks=pytest.mark.slow if path.name in slow else ())
+        for path in NOTEBOOKS
+    ]
+
+
+@pytest.mark.parametrize("path", running(), ids=lambda path: path.name)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of jupyter_client and zmq
 def test_it_runs(path):
     pytest.importorskip("ipykernel")
