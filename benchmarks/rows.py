@@ -1,8 +1,8 @@
 """What BERTopic's users do, each on all of 20 Newsgroups, on two workers.
 
 ``python -m benchmarks rows``: 18,846 documents with their MiniLM embeddings, two workers of 2 GiB.
-Each row is a call of the FAQ's or of a guide; what is said of it was looked at by the program, and a
-row that does not hold ends it.
+Each row is a call of the FAQ's or of a guide; what is said of it was looked at by the program, and
+a row that does not hold ends it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from benchmarks.corpora import FOLDER
 PARAMS = {"min_topic_size": 50, "block_size": 2_048}
 
 
-def main(options):
+def main(_):
     import pandas as pd
 
     from dtopics.execution.cluster import LocalSettings, local_cluster
@@ -122,7 +122,7 @@ class Rows:
         from bertopic.backend import BaseEmbedder
 
         class Backend(BaseEmbedder):
-            def embed(self, documents, verbose=False):
+            def embed(self, documents, verbose=False):  # noqa: ARG002
                 from dtopics.testing import HashingEmbedder
 
                 return HashingEmbedder(128).encode(documents)
@@ -347,7 +347,8 @@ class Rows:
         table = pd.read_parquet(FOLDER / "thucnews_devtest.parquet")
         pipe = make_pipeline(TfidfVectorizer(tokenizer=jieba.lcut, token_pattern=None, min_df=5),
                              TruncatedSVD(100))  # fmt: skip
-        model = self.fit(False, texts=table["text"].tolist(), embedding_model=pipe, language="chinese",
+        texts = table["text"].tolist()
+        model = self.fit(False, texts=texts, embedding_model=pipe, language="chinese",
                          vectorizer_model=CountVectorizer(tokenizer=jieba.lcut, token_pattern=None,
                                                           min_df=5))  # fmt: skip
         from sklearn.metrics import adjusted_mutual_info_score

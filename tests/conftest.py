@@ -52,3 +52,23 @@ def twins():
     from twins import make_twins  # beside the tests that ask for it
 
     return make_twins()
+
+
+@pytest.fixture
+def with_a_gpu():
+    """A client of two workers, one of which has the resource ``GPU``."""
+    from distributed import Client, SpecCluster
+    from distributed.nanny import Nanny
+    from distributed.scheduler import Scheduler
+
+    workers = {
+        "plain": {"cls": Nanny, "options": {"nthreads": 1}},
+        "gpu": {"cls": Nanny, "options": {"nthreads": 1, "resources": {"GPU": 1}}},
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0"}}
+    with (
+        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2)
+        yield client

@@ -75,7 +75,10 @@ class ReadRows:
 
     def __call__(self, row_start: int, n_rows: int) -> NDArray[Any]:
         """Return consecutive rows."""
-        return np.asarray(self.open()[row_start : row_start + n_rows])
+        opened = self.open()
+        if isinstance(opened, np.memmap) and opened.ndim == 2 and opened.flags.c_contiguous:
+            return _read_rows(opened, row_start, n_rows)
+        return np.array(opened[row_start : row_start + n_rows])
 
     def open(self) -> Any:
         """Return the array, nothing read but its description.
@@ -124,6 +127,22 @@ class ReadRows:
                 "a Zarr array, or a local .npy file"
             )
             raise EmbeddingError(message) from error
+
+
+def _read_rows(opened: np.memmap[Any, Any], row_start: int, n_rows: int) -> NDArray[Any]:
+    """Read rows of a mapped file without touching the map.
+
+    What is read through a map stays with the process until it is closed: a worker that has seen a
+    large file would hold all of it that it read.
+    """
+    width, item = opened.shape[1], opened.dtype.itemsize
+    stop = min(row_start + n_rows, len(opened))
+    offset = opened.offset + row_start * width * item
+    assert opened.filename is not None
+    rows = np.fromfile(
+        opened.filename, opened.dtype, count=max(stop - row_start, 0) * width, offset=offset
+    )
+    return rows.reshape(-1, width)
 
 
 def check_given(

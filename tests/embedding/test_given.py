@@ -159,3 +159,28 @@ def test_what_is_there_cannot_be_opened(tmp_path):
     zarr.create_group(str(tmp_path / "group"))
     with pytest.raises(EmbeddingError, match="cannot open embeddings"):
         check_given(tmp_path / "group", ROWS)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_of_a_file_are_those_of_the_array(tmp_path, dtype, order):
+    array = np.asarray(np.random.default_rng(0).normal(size=(50, 7)), dtype, order=order)
+    np.save(tmp_path / "rows.npy", array)
+    rows = ReadRows(str(tmp_path / "rows.npy"))
+    for start, n in ((0, 50), (3, 10), (45, 20), (50, 5), (0, 0)):
+        found = rows(start, n)
+        assert (found == array[start : start + n]).all()
+        assert found.shape == array[start : start + n].shape
+
+
+def test_what_was_read_of_a_file_does_not_stay(tmp_path):
+    psutil = pytest.importorskip("psutil")
+    array = np.ones((60_000, 256), np.float32)  # 61 MB
+    np.save(tmp_path / "rows.npy", array)
+    del array
+    rows, process = ReadRows(str(tmp_path / "rows.npy")), psutil.Process()
+    rows(0, 1_000)
+    before = process.memory_info().rss
+    for start in range(0, 60_000, 5_000):
+        rows(start, 5_000)
+    assert process.memory_info().rss - before < 20 * 2**20

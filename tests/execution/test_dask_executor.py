@@ -124,29 +124,15 @@ def test_a_large_step_travels_through_the_run_once(client, tmp_path):
     assert stage.done("0000") == set(range(N))
 
 
-def test_workers_with_the_resource_gpu_take_what_is_accelerated(tmp_path):
-    from distributed import Client, SpecCluster
-    from distributed.nanny import Nanny
-    from distributed.scheduler import Scheduler
-
-    workers = {
-        "plain": {"cls": Nanny, "options": {"nthreads": 1}},
-        "gpu": {"cls": Nanny, "options": {"nthreads": 1, "resources": {"GPU": 1}}},
-    }
-    scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0"}}
-    with (
-        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        client.wait_for_workers(2)
-        found = client.scheduler_info(n_workers=-1)["workers"]
-        (gpu,) = [a for a, w in found.items() if w["resources"].get("GPU")]
-        stage, blocks = plan(tmp_path)
-        executor(client, tmp_path).map_blocks(stage, Fill(), blocks, accelerated=True)
-        assert {stage.receipt(block).worker for block in blocks} == {gpu}
-        other = Stage("y", "g", Location(str(tmp_path / "other")), stage.segments)
-        executor(client, tmp_path).map_blocks(other, Fill(), blocks)
-        assert len({other.receipt(block).worker for block in blocks}) == 2
+def test_workers_with_the_resource_gpu_take_what_is_accelerated(with_a_gpu, tmp_path):
+    found = with_a_gpu.scheduler_info(n_workers=-1)["workers"]
+    (gpu,) = [a for a, w in found.items() if w["resources"].get("GPU")]
+    stage, blocks = plan(tmp_path)
+    executor(with_a_gpu, tmp_path).map_blocks(stage, Fill(), blocks, accelerated=True)
+    assert {stage.receipt(block).worker for block in blocks} == {gpu}
+    other = Stage("y", "g", Location(str(tmp_path / "other")), stage.segments)
+    executor(with_a_gpu, tmp_path).map_blocks(other, Fill(), blocks)
+    assert len({other.receipt(block).worker for block in blocks}) == 2
 
 
 def hold(kind):

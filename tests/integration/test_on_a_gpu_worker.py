@@ -1,7 +1,6 @@
 """cuML's objects, by stand-ins of the same interface: they work where a GPU is."""
 
 import numpy as np
-import pytest
 from sklearn.base import BaseEstimator
 
 from dtopics import TopicModel
@@ -68,25 +67,6 @@ class HDBSCAN(BaseEstimator):
 
 UMAP.__module__ = "cuml.manifold.umap"
 HDBSCAN.__module__ = "cuml.cluster.hdbscan.hdbscan"
-
-
-@pytest.fixture
-def with_a_gpu():
-    from distributed import Client, SpecCluster
-    from distributed.nanny import Nanny
-    from distributed.scheduler import Scheduler
-
-    workers = {
-        "plain": {"cls": Nanny, "options": {"nthreads": 1}},
-        "gpu": {"cls": Nanny, "options": {"nthreads": 1, "resources": {"GPU": 1}}},
-    }
-    scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0"}}
-    with (
-        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        client.wait_for_workers(2)
-        yield client
 
 
 def test_cumls_objects_work_where_a_gpu_is(with_a_gpu):
