@@ -38,7 +38,16 @@ from dtopics.representation.steps import (
 )
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
-from dtopics.steering import Known, guide, guide_new, label_new, leave_out, put_back, take_named
+from dtopics.steering import (
+    Known,
+    guide,
+    guide_new,
+    leave_out,
+    name_new,
+    put_back,
+    put_back_new,
+    take_named,
+)
 from dtopics.store import Location, Run, Stage, fingerprint, own_lengths, rows_by_block, spans
 from dtopics.topics import Example, Topics
 from dtopics.topics.counted import Naming
@@ -487,13 +496,17 @@ def transform(
     reduced = out.stage("reduced", {}, [model, vectors, documents])
     step = ReduceBlock(vectors, documents, model, trust=trust)
     map_blocks(reduced, step, bare, accelerated=places_on_gpu(model))
+    assigned = None
+    if run.has_fitted("zero-shot topics"):
+        assigned = out.stage("zero-shot", {}, [run.fitted("zero-shot topics"), embeddings])
+        name_new(run, embeddings, assigned, bare, executor)
+        reduced = leave_out(out, reduced, assigned, bare, executor)
     clusters = out.stage("clusters", {}, [clusterer, reduced])
     map_blocks(clusters, PredictBlock(reduced, clusterer, trust=trust), bare)
     labels = clusters
-    if run.has_fitted("zero-shot topics"):
-        assigned = out.stage("zero-shot", {}, [run.fitted("zero-shot topics"), embeddings])
+    if assigned is not None:
         labels = out.stage("labels", {}, [clusters, assigned, run.fitted("cluster count")])
-        label_new(run, embeddings, clusters, assigned, labels, bare, executor)
+        put_back_new(run, clusters, assigned, labels, bare, executor)
     if memberships is not None and run.has_fitted("membership table"):
         table = run.fitted("membership table")
         keep = kept(table, memberships, sum(block.n_rows for block in bare))

@@ -104,18 +104,22 @@ def put_back(
     return labels, counted
 
 
-def label_new(
+def name_new(
+    run: Run, embeddings: Stage, assigned: Stage, blocks: Sequence[Block], executor: Executor
+) -> None:
+    """Leave for each new document the name that it is alike to, as for those of the fit."""
+    names = run.fitted("zero-shot topics")
+    least = names.whole_json("about")["least"]
+    executor.map_blocks(assigned, AssignPhrase(embeddings, names, least), blocks)
+
+
+def put_back_new(
     run: Run,
-    embeddings: Stage,
     clusters: Stage,
     assigned: Stage,
     labels: Stage,
     blocks: Sequence[Block],
     executor: Executor,
-) -> Stage:
-    """Give new documents that are alike to a name its label, as those of the fit."""
-    names = run.fitted("zero-shot topics")
-    least = names.whole_json("about")["least"]
-    executor.map_blocks(assigned, AssignPhrase(embeddings, names, least), blocks)
+) -> None:
+    """Leave labels of clusters and names of new documents."""
     executor.map_blocks(labels, PutBack(clusters, assigned, run.fitted("cluster count")), blocks)
-    return labels

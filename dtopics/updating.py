@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dtopics.clustering.membership_steps import KEPT_CLUSTERS, NewMemberships
-from dtopics.clustering.steps import PredictBlock
+from dtopics.clustering.steps import LeaveOut, PredictBlock
 from dtopics.corpus import as_corpus, reader_for, segment_from_table, verify_read, verify_sources
 from dtopics.corpus.preprocess import ChangedReader
 from dtopics.corpus.steps import DescribeBlock
@@ -40,7 +41,7 @@ from dtopics.reduction.steps import ReduceBlock, places_on_gpu
 from dtopics.representation.steps import TokenizeBlock
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
-from dtopics.steering import guide_new, label_new
+from dtopics.steering import guide_new, name_new, put_back_new
 from dtopics.store import Run, Stage
 from dtopics.store.stage import read_table
 from dtopics.topics import Topics
@@ -220,20 +221,39 @@ def _label(
         places.append(placed)
         placing = ReduceBlock(vectors, documents, model, trust=arriving.trust)
         map_blocks(placed, placing, bare, accelerated=places_on_gpu(model))
-        map_blocks(clusters, PredictBlock(placed, clusters, trust=arriving.trust), bare)
-        if run.has_fitted("memberships"):
-            table, stage = run.fitted("membership table"), run.fitted("memberships")
-            dense = (stage.location / "data.zarr" / run.segments[0]["name"] / "dense").exists()
-            among = NewMemberships(placed, clusters, table, 0 if dense else KEPT_CLUSTERS)
-            map_blocks(stage, among, bare)
-    if run.has_fitted("zero-shot topics"):
+        _predict(run, embeddings, placed, bare, executor, trust=arriving.trust)
+    if run.has_fitted("zero-shot"):
         assigned = run.fitted("zero-shot")
-        label_new(run, embeddings, clusters, assigned, fitted_labels(run), bare, executor)
+        put_back_new(run, clusters, assigned, fitted_labels(run), bare, executor)
         if run.labelled.fingerprint != fitted_labels(run).fingerprint:  # a later version's own
-            label_new(run, embeddings, clusters, assigned, run.labelled, bare, executor)
+            put_back_new(run, clusters, assigned, run.labelled, bare, executor)
     elif run.has_fitted("labels"):
         map_blocks(run.fitted("labels"), CopyLabels(clusters), bare)
     return run.labelled, places
+
+
+def _predict(
+    run: Run,
+    embeddings: Stage,
+    placed: Stage,
+    bare: Sequence[Block],
+    executor: Executor,
+    *,
+    trust: bool,
+) -> None:
+    """Leave the clusters of placed blocks, and their memberships; of those without a name."""
+    map_blocks, clusters = executor.map_blocks, run.fitted("clusters")
+    if run.has_fitted("zero-shot"):
+        assigned, remaining = run.fitted("zero-shot"), run.fitted("remaining")
+        name_new(run, embeddings, assigned, bare, executor)
+        map_blocks(remaining, LeaveOut(placed, assigned), bare)
+        placed = remaining
+    map_blocks(clusters, PredictBlock(placed, clusters, trust=trust), bare)
+    if run.has_fitted("memberships"):
+        table, stage = run.fitted("membership table"), run.fitted("memberships")
+        dense = (stage.location / "data.zarr" / run.segments[0]["name"] / "dense").exists()
+        among = NewMemberships(placed, clusters, table, 0 if dense else KEPT_CLUSTERS)
+        map_blocks(stage, among, bare)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ is made of those of the one before it, without a document, and can be undone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dtopics.errors import InputError, RunError
@@ -72,7 +72,8 @@ def regroup(
     regrouped = replace(
         made_topics,
         examples=grouped_examples(topics, became),
-        labels=kept_labels(topics, became),
+        labels=kept(topics.labels, topics.ids, became),
+        given=kept(topics.given, topics.ids, became),
     )
     if run.has_fitted("zero-shot topics"):
         phrases = run.fitted("zero-shot topics")
@@ -191,13 +192,13 @@ def grouped_examples(topics: Topics, became: Mapping[int, int]) -> dict[int, tup
     }
 
 
-def kept_labels(topics: Topics, became: Mapping[int, int]) -> dict[int, str]:
-    """Return the labels that users gave to topics that stand alone as before."""
+def kept(
+    labels: Mapping[int, str], topics: Sequence[int], became: Mapping[int, int]
+) -> dict[int, str]:
+    """Return the labels of topics that stand alone as before."""
     parts: dict[int, list[int]] = {}
-    for topic in topics.ids:
+    for topic in topics:
         parts.setdefault(became[topic], []).append(topic)
     return {
-        new: topics.labels[olds[0]]
-        for new, olds in parts.items()
-        if len(olds) == 1 and olds[0] in topics.labels
+        new: labels[olds[0]] for new, olds in parts.items() if len(olds) == 1 and olds[0] in labels
     }

@@ -77,8 +77,9 @@ def export(
         "topic_sizes": {str(topic): size for topic, size in topics.sizes.items()},
         "topic_mapper": [[topic, topic] for topic in topics.ids],
         "topic_labels": {str(topic): name for topic, name in topics.names.items()},
+        # BERTopic loses the names of zero-shot topics when it loads a model; labels stay
         "custom_labels": [topics.labels.get(t, topics.names[t]) for t in topics.ids]
-                         if topics.labels else None,
+                         if topics.labels or topics.given else None,
         "_outliers": int(OUTLIER in topics.ids),
         "topic_aspects": {name: _by_topic(topics, words) for name, words in topics.aspects.items()},
     }))  # fmt: skip

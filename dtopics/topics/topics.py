@@ -195,7 +195,7 @@ class Topics:
             centroids=lists.flatten().to_numpy().reshape(len(rows), lists.type.list_size),
             examples={topic: tuple(listed) for topic, listed in found.items()},
             labels={row["topic"]: row["label"] for row in rows if row["label"] is not None},
-            given={row["topic"]: row["given"] for row in rows if row["given"] is not None},
+            given={row["topic"]: row["given"] for row in rows if row.get("given") is not None},
             aspects={
                 aspect: {topic: [(word, weight) for word, weight in words] for topic, words in all_}
                 for aspect, all_ in aspects.items()

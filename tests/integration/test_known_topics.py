@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -151,6 +152,38 @@ def test_new_documents_take_names(texts, vectors, tmp_path):
     assert again.transform(["apple pear plum w1"])[0] == [0]
     model.save(str(tmp_path / "saved"))
     assert TopicModel.load(str(tmp_path / "saved")).topic_labels_ == model.topic_labels_
+
+
+def test_memberships_are_of_those_that_were_clustered(texts, vectors):
+    model = TopicModel(zeroshot_topic_list=NAMES, zeroshot_min_similarity=0.5, min_topic_size=20,
+                       embedding_model=HashingEmbedder(), umap_model=PCA(3), block_size=1_000,
+                       calculate_probabilities=True)  # fmt: skip
+    model.fit(texts, vectors)
+    topics, memberships = np.array(model.topics_), model.probabilities_
+    named = np.isin(topics, [t for t, name in model.topic_labels_.items() if name in NAMES])
+    assert named.any()
+    assert not memberships[named].any()
+    assert memberships[topics > 1].any(axis=1).all()
+    found, others = model.transform(texts, vectors)
+    assert (np.array(found)[named] == topics[named]).all()
+    assert not others[named].any()
+
+
+def test_added_documents_are_guided_too(texts, vectors):
+    model = ours(seed_topic_list=SEEDS, hdbscan_model=KMeans(4, random_state=0), block_size=1_000)
+    model.fit(texts[:300], vectors[:300])
+    expected = model.transform(texts[300:], vectors[300:])[0]
+    model.partial_fit(texts[300:], vectors[300:])
+    assert model.topics_[300:] == expected
+
+
+def test_bertopic_has_the_names_as_labels(texts, vectors, tmp_path):
+    from bertopic import BERTopic
+
+    model = ours(zeroshot_topic_list=NAMES, zeroshot_min_similarity=0.5).fit(texts, vectors)
+    model.export_bertopic(str(tmp_path / "theirs"))
+    loaded = BERTopic.load(str(tmp_path / "theirs"))
+    assert loaded.custom_labels_ == [model.topic_labels_[t] for t in sorted(model.topic_sizes_)]
 
 
 def test_names_stay_with_their_topics(texts, vectors):

@@ -1,5 +1,7 @@
 """merge_models: counted as one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
@@ -111,6 +113,19 @@ def test_steps_after_merging(made, halves, tmp_path):
     assert bertopic.get_topics().keys() == merged.get_topics().keys()
     again = TopicModel.merge_models([merged, TopicModel.load(folder)], 0.99)
     assert again.topic_sizes_ == {topic: 2 * size for topic, size in sizes.items()}
+
+
+def test_given_names_stay(made, halves):
+    parts = []
+    for name, rows in zip(("one", "two"), halves, strict=True):
+        model = model_of(made, rows)
+        model._fitted_topics = replace(model._topics, given={0: name})
+        parts.append(model)
+    merged = TopicModel.merge_models(parts, min_similarity=1.1)
+    assert list(merged._topics.given.values()) == ["one", "two"]
+    last = max(merged.topic_sizes_)
+    merged.merge_topics(topics_to_merge=[last, last - 1])
+    assert set(merged._topics.given.values()) == {"one", "two"}
 
 
 def test_three_models_and_words_by_a_model(made):
