@@ -283,8 +283,16 @@ class Run:
             versions=versions, stages=stages, topics_version=versions[-1]["version"],
             segments=versions[-1]["segments"],
         )  # fmt: skip
+        self._forget_divisions()
         self.n_segments = versions[-1]["segments"]
         self.save()
+
+    def _forget_divisions(self) -> None:
+        """Forget how stages are divided that no version has: each update leaves some."""
+        every = [self.state["stages"], *(entry["stages"] for entry in self.versions)]
+        used = {key for stages in every for key in stages.values()}
+        held = self.state.get("divided", {})
+        self.state["divided"] = {key: parts for key, parts in held.items() if key in used}
 
     def topics_folder(self, version: str) -> Location:
         """Return where a version of the topics lies; a version is its stage's fingerprint."""

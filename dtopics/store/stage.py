@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import itertools
 import json
 import os
 import socket
@@ -244,16 +243,27 @@ class Stage:
 
 
 def spans(blocks: Sequence[Block], most: int = 64) -> dict[Block, tuple[Block, ...]]:
-    """Divide a plan into at most `most` runs of consecutive blocks of one segment."""
-    length = -(-len(blocks) // most)
-    runs: dict[Block, tuple[Block, ...]] = {}
-    for segment, members in itertools.groupby(blocks, key=lambda block: block.segment):
-        listed = list(members)
-        for index, start in enumerate(range(0, len(listed), length)):
-            run = tuple(listed[start : start + length])
-            n_rows = sum(block.n_rows for block in run)
-            runs[Block(segment, index, run[0].row_start, n_rows)] = run
-    return runs
+    """Divide a plan into at most `most` runs of consecutive blocks.
+
+    Small blocks, as those of daily updates, are taken together up to the size of the largest: a
+    run goes on over segments, and is named by the segment that it begins in.
+    """
+    length, largest = -(-len(blocks) // most), max((block.n_rows for block in blocks), default=0)
+    runs: list[list[Block]] = []
+    for block in blocks:
+        current = runs[-1] if runs else []
+        n_rows = sum(held.n_rows for held in current) + block.n_rows
+        if current and (len(current) < length or n_rows <= largest):
+            current.append(block)
+        else:
+            runs.append([block])
+    begun: Counter[str] = Counter()
+    found = {}
+    for run in runs:
+        segment, n_rows = run[0].segment, sum(block.n_rows for block in run)
+        found[Block(segment, begun[segment], run[0].row_start, n_rows)] = tuple(run)
+        begun[segment] += 1
+    return found
 
 
 def own_lengths(blocks: Iterable[Block]) -> list[tuple[str, int, int]]:

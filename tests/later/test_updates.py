@@ -67,9 +67,10 @@ def test_an_update_counts_all_documents_as_one(made, client, vectorizer):
     assert_counted_as_one(made, model)
 
 
-@pytest.mark.parametrize("size", [100, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("size", [100, pytest.param(6, marks=pytest.mark.slow)])
 def test_many_batches_equal_one_count(made, client, size):
-    """The small size makes fifty batches."""
+    """The small size makes a hundred batches."""
     model = fitted(made, vectorizer_model=CountVectorizer(min_df=3), client=client)
     for start in range(1_000, 1_600, size):
         rows = slice(start, start + size)
