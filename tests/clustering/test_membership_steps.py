@@ -88,51 +88,53 @@ def test_other_clusterers_have_none(tmp_path):
         find_memberships(run, "sparse", reduced, clusters, blocks, executor)
 
 
-def test_a_list_gets_a_matrix_as_in_bertopic(corpus, tmp_path):
+def test_a_list_gets_a_matrix_as_in_bertopic(corpus, tmp_path, client):
     model = TopicModel(min_topic_size=15, calculate_probabilities=True, run=str(tmp_path))
-    topics, probabilities = model.fit_transform(corpus.texts, corpus.embeddings)
+    topics, probabilities = model.fit_transform(corpus.texts, corpus.embeddings, client=client)
     assert probabilities.shape == (len(corpus.texts), model._topics.n_topics)
     inside = np.array(topics) >= 0
     agree = probabilities[inside].argmax(axis=1) == np.array(topics)[inside]
     assert agree.mean() > 0.95
     assert (probabilities.sum(axis=1) <= 1 + 1e-5).all()
-    _, new = model.transform(corpus.texts[:50], corpus.embeddings[:50])
+    _, new = model.transform(corpus.texts[:50], corpus.embeddings[:50], client=client)
     assert new.shape == (50, model._topics.n_topics)
     opened = TopicModel.load(str(tmp_path))
     np.testing.assert_array_equal(opened.memberships_.compute(), probabilities)
 
 
-def test_merged_topics_add_up(corpus, tmp_path):
+def test_merged_topics_add_up(corpus, tmp_path, client):
     whole = TopicModel(min_topic_size=15, calculate_probabilities=True, run=str(tmp_path))
-    _, before = whole.fit_transform(corpus.texts, corpus.embeddings)
+    _, before = whole.fit_transform(corpus.texts, corpus.embeddings, client=client)
     merged = TopicModel(
         min_topic_size=15, calculate_probabilities=True, run=str(tmp_path), nr_topics=4
     )
-    _, after = merged.fit_transform(corpus.texts, corpus.embeddings)
+    _, after = merged.fit_transform(corpus.texts, corpus.embeddings, client=client)
     assert after.shape[1] < before.shape[1]
     outliers_too = set(merged._topics.mapping.values()) - {-1}
     assert after.shape[1] == len(outliers_too)
 
 
-def test_files_get_the_sparse_form_lazily(corpus, tmp_path):
+def test_files_get_the_sparse_form_lazily(corpus, tmp_path, client):
     import pandas as pd
 
     file = tmp_path / "corpus.parquet"
     pd.DataFrame({"text": corpus.texts}).to_parquet(file)
     settings = {"min_topic_size": 15, "run": str(tmp_path / "run")}
     model = TopicModel(calculate_probabilities=True, **settings)
-    model.fit(str(file), corpus.embeddings)
+    model.fit(str(file), corpus.embeddings, client=client)
     lazy = model.memberships_
     assert lazy.shape == (len(corpus.texts), model._topics.n_topics)
     assert ((lazy.compute() > 0).sum(axis=1) <= membership_steps.KEPT_CLUSTERS).all()
-    topics, new = model.transform(str(file), corpus.embeddings, out=str(tmp_path / "new"))
+    topics, new = model.transform(
+        str(file), corpus.embeddings, out=str(tmp_path / "new"), client=client
+    )
     assert new.shape == lazy.shape
     found, inside = new.compute(), topics.compute() >= 0
     assert ((found > 0).sum(axis=1) <= membership_steps.KEPT_CLUSTERS).all()
-    _, listed = model.transform(corpus.texts, corpus.embeddings)
+    _, listed = model.transform(corpus.texts, corpus.embeddings, client=client)
     np.testing.assert_array_equal(found[found > 0], listed[found > 0])
     assert (found.argmax(axis=1) == topics.compute())[inside].mean() > 0.95
-    plain = TopicModel(**settings).fit(str(file), corpus.embeddings)
+    plain = TopicModel(**settings).fit(str(file), corpus.embeddings, client=client)
     with pytest.raises(NotFittedError, match="calculate_probabilities=True"):
         _ = plain.memberships_
 

@@ -81,7 +81,7 @@ PAGES = [f"<div class=fruit><p>apple {w}</p><p>pear</p></div>" for w in ("fig", 
 
 def model_of(**params):
     settings = {"umap_model": PCA(2), "hdbscan_model": KMeans(2, random_state=0),
-                "embedding_model": HashingEmbedder(), "block_size": 30}  # fmt: skip
+                "embedding_model": HashingEmbedder(), "block_size": 40}  # fmt: skip
     return TopicModel(**settings | params)
 
 

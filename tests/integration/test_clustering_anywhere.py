@@ -39,7 +39,7 @@ def test_any_number_of_parts(corpus, expected, tmp_path, part_points):
     assert outcome(model) == outcome(expected)
 
 
-@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 def test_any_workers(corpus, expected, tmp_path, workers):
     with cluster_of(workers) as client, dask.config.set(PARTS):
         model = TopicModel(run=str(tmp_path), **SETTINGS)

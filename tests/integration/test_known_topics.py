@@ -63,7 +63,7 @@ def theirs(**params):
 def ours(**params):
     from bertopic.dimensionality import BaseDimensionalityReduction
 
-    settings = {"umap_model": BaseDimensionalityReduction(), "block_size": 100,
+    settings = {"umap_model": BaseDimensionalityReduction(), "block_size": 200,
                 "hdbscan_model": KMeans(3, random_state=0),
                 "embedding_model": HashingEmbedder()} | params  # fmt: skip
     return TopicModel(**settings)

@@ -127,9 +127,10 @@ def test_a_saved_predictor_is_small_and_needs_no_corpus(known, tmp_path):
     assert all(t == -1 for t, text in zip(topics, corpus.texts, strict=True) if not text)
     with pytest.raises(NotFittedError, match="not its documents"):
         again.topics_  # noqa: B018
-    for read in ("c_tf_idf_", "embeddings"):
-        with pytest.raises(NotFittedError, match="not its documents"):
-            getattr(again, read)
+    with pytest.raises(NotFittedError, match="not their counts"):
+        again.c_tf_idf_  # noqa: B018
+    with pytest.raises(NotFittedError, match="not its documents"):
+        again.embeddings  # noqa: B018
     with pytest.raises(InputError, match="already"):
         model.save(str(tmp_path / "saved"))
 

@@ -43,7 +43,8 @@ def in_process(model, corpus, executor=None):
 
 
 @pytest.mark.parametrize(
-    ("workers", "threads"), [(1, 2), (2, 1), pytest.param(4, 1, marks=pytest.mark.slow)]
+    ("workers", "threads"),
+    [(2, 1), *(pytest.param(*size, marks=pytest.mark.slow) for size in ((1, 2), (4, 1)))],
 )
 def test_any_workers_and_threads(corpus, expected, tmp_path, workers, threads):
     with cluster_of(workers, threads) as client:
@@ -129,6 +130,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_killed_and_run_again(expected, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
