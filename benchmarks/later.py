@@ -2,8 +2,8 @@
 
 ``python -m benchmarks later 1128958`` (Reddit titles, with their dates and subreddits): fits once,
 without refinement, with static embeddings given and (1,2)-grams of ``min_df=10``, on two workers of
-2 GiB, and then takes each step by itself, each undone before the next. The peak is of the client
-and both workers together, which keep what the fit has left in them.
+2 GiB, opens the run with new workers, as on another day, and takes each step by itself, each undone
+before the next. The peak is of the client, the scheduler and both workers together.
 """
 
 import functools
@@ -78,6 +78,8 @@ def child(folder):
 
         corpus = Corpus(str(folder / "documents.parquet"), **columns)
         timed("fit", lambda: model.fit(corpus, str(folder / "embeddings.npy"), client=client))
+        client.restart()
+        model = TopicModel.load(str(folder / "run"))
         timed("merge_topics", lambda: model.merge_topics(
             topics_to_merge=[[1, 2], [3, 4, 5]], client=client))  # fmt: skip
         model.undo(client=client)

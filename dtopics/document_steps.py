@@ -226,7 +226,9 @@ class DocumentSteps:
         )  # fmt: skip
         return self._swap(updated)
 
-    def partial_fit(self, documents: Any, embeddings: Any = None, *, client: Any = None) -> Self:
+    def partial_fit(
+        self, documents: Any, embeddings: Any = None, y: Any = None, *, client: Any = None
+    ) -> Self:
         """Add documents: they get topics as new documents do, and are counted with all others.
 
         Words, sizes and centroids are those of all documents, exactly; UMAP and HDBSCAN stay as
@@ -237,6 +239,9 @@ class DocumentSteps:
         ----------
         documents, embeddings, client
             As in `fit`; other documents than were fitted.
+        y : array-like of int, optional
+            Classes, as in `fit`, of the first documents. Later ones get topics and not classes, as
+            in BERTopic, which does not look at them either.
 
         Returns
         -------
@@ -251,7 +256,9 @@ class DocumentSteps:
             The embeddings are missing or of another width.
         """
         if not self.__sklearn_is_fitted__():
-            return self.fit(documents, embeddings, client=client)
+            return self.fit(documents, embeddings, y, client=client)
+        if y is not None:
+            logger.warning("y is not looked at: the model is fitted, and documents get its topics")
         return self._add(documents, embeddings, self._around(client))
 
     @property

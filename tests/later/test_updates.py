@@ -272,3 +272,16 @@ def test_labels_of_given_classes_do_not_depend_on_what_was_merged(made):
     one.merge_topics(topics_to_merge=[[0, 1, 2]])
     one_labels, two_labels = (m._run.labelled.dask_array("labels").compute() for m in (one, two))
     assert (one_labels == two_labels).all()
+
+
+def test_classes_are_of_the_first_documents(made, caplog):
+    from bertopic.cluster import BaseCluster
+
+    model = TopicModel(hdbscan_model=BaseCluster(), block_size=2_000)
+    model.partial_fit(made.texts[:300], made.embeddings[:300], y=made.labels[:300].tolist())
+    first = list(model.topics_)
+    assert len(set(first)) == len(set(made.labels[:300].tolist()))
+    model.partial_fit(made.texts[300:400], made.embeddings[300:400], y=[0] * 100)
+    assert "y is not looked at" in caplog.text
+    assert model.topics_[:300] == first
+    assert len(set(model.topics_[300:])) > 1
