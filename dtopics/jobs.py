@@ -20,7 +20,7 @@ from dtopics.data import Segment
 from dtopics.embedding.given import width_of
 from dtopics.errors import EmbeddingError, InputError, SettingError
 from dtopics.execution import Executor, InProcessExecutor
-from dtopics.pipeline import Fitted, Recipe, assign, fit, transform
+from dtopics.pipeline import Fitted, Recipe, assign, fit
 from dtopics.planning import (
     Surroundings,
     claim,
@@ -37,6 +37,7 @@ from dtopics.representation.vocabulary import many_terms
 from dtopics.store import Location, Run, fingerprint
 from dtopics.store.fingerprint import describe
 from dtopics.topics import Topics
+from dtopics.transforming import transform
 
 logger = logging.getLogger("dtopics")
 

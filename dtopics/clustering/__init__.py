@@ -7,6 +7,7 @@ never changes the user's object; `load_model` brings a stored model back.
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ from dtopics.data import OUTLIER
 from dtopics.errors import RunError, SettingError
 
 if TYPE_CHECKING:
-    from dtopics.clustering.hdbscan import HDBSCAN, HDBSCANClusterer, HDBSCANModel
+    from dtopics.clustering.hdbscan import HDBSCAN
+    from dtopics.clustering.hdbscan_clusterer import HDBSCANClusterer
+    from dtopics.clustering.hdbscan_model import HDBSCANModel
     from dtopics.clustering.wrapped import CentroidModel, ForeignModel, WrappedClassifier
     from dtopics.protocols import Arrays, Clusterer, ClustererModel
 
@@ -36,14 +39,13 @@ __all__ = [
 #: 15 of 20 seeds of 20 Newsgroups fit on a quarter of it (benchmarks/RESULTS.md).
 GIANT_SHARE = 0.8
 
-_LAZY = frozenset({"HDBSCAN", "HDBSCANClusterer", "HDBSCANModel"})
+_HOMES = {"HDBSCAN": "hdbscan", "HDBSCANClusterer": "hdbscan_clusterer",
+          "HDBSCANModel": "hdbscan_model"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from dtopics.clustering import hdbscan
-
-        return getattr(hdbscan, name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"dtopics.clustering.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -77,27 +79,30 @@ def as_clusterer(
     SettingError
         `min_topic_size` is no integer above 1, or the object cannot cluster.
     """
-    from dtopics.clustering import hdbscan, wrapped
+    from dtopics.clustering import wrapped
+    from dtopics.clustering.hdbscan import HDBSCAN
+    from dtopics.clustering.hdbscan_clusterer import HDBSCANClusterer, from_foreign
+    from dtopics.clustering.points import is_integer
 
-    if not hdbscan.is_integer(min_topic_size) or min_topic_size < 2:
+    if not is_integer(min_topic_size) or min_topic_size < 2:
         raise SettingError(
             f"min_topic_size={min_topic_size!r}: a topic needs an integer of at least 2 documents"
         )
     if hdbscan_model is None:
-        return hdbscan.HDBSCAN(int(min_topic_size), max_cluster_size=GIANT_SHARE).clusterer()
+        return HDBSCAN(int(min_topic_size), max_cluster_size=GIANT_SHARE).clusterer()
     if isinstance(hdbscan_model, type):
         name = hdbscan_model.__name__
         raise SettingError(f"hdbscan_model is the class {name}; give an instance: {name}(...)")
-    if isinstance(hdbscan_model, hdbscan.HDBSCAN):
+    if isinstance(hdbscan_model, HDBSCAN):
         return hdbscan_model.clusterer()
-    if isinstance(hdbscan_model, hdbscan.HDBSCANClusterer):
+    if isinstance(hdbscan_model, HDBSCANClusterer):
         return hdbscan_model
     kind = type(hdbscan_model)
     if kind.__name__ == "BaseCluster" and kind.__module__.startswith("bertopic."):
         return None
     if hasattr(hdbscan_model, "describe") and hasattr(hdbscan_model, "fit"):
         return hdbscan_model  # type: ignore[no-any-return]
-    ours = hdbscan.from_foreign(hdbscan_model)
+    ours = from_foreign(hdbscan_model)
     given = f"{kind.__module__.partition('.')[0]}'s {kind.__name__}"
     if ours is not None:
         logger.info("%s: run by dtopics with its settings, exact, over all workers", given)
@@ -127,7 +132,7 @@ def load_model(
     """
     kind = params.get("kind")
     if kind == "hdbscan":
-        from dtopics.clustering.hdbscan import HDBSCANModel
+        from dtopics.clustering.hdbscan_model import HDBSCANModel
 
         return HDBSCANModel.from_arrays(params, arrays)
     if kind in ("centroids", "foreign"):

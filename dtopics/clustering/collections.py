@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.clustering.distributed import content_key
-from dtopics.clustering.hdbscan import HDBSCANClusterer, as_new_points, not_finite
+from dtopics.clustering.hdbscan_clusterer import HDBSCANClusterer
+from dtopics.clustering.points import as_new_points, not_finite
 from dtopics.clustering.steps import cluster_points, clusterer_model
 from dtopics.data import Block
 from dtopics.errors import InputError
@@ -30,7 +31,7 @@ from dtopics.store import Location, Run, Stage
 
 if TYPE_CHECKING:
     from dtopics.clustering.distributed import PartsModel
-    from dtopics.clustering.hdbscan import HDBSCANModel
+    from dtopics.clustering.hdbscan_model import HDBSCANModel
 
 #: The only segment, as everywhere in a run.
 SEGMENT = "0000"

@@ -56,7 +56,7 @@ from dtopics.data import OUTLIER, Block
 from dtopics.store import Run, Stage, own_lengths, spans
 
 if TYPE_CHECKING:
-    from dtopics.clustering.hdbscan import HDBSCANClusterer
+    from dtopics.clustering.hdbscan_clusterer import HDBSCANClusterer
     from dtopics.execution import Executor
 
 logger = logging.getLogger("dtopics")

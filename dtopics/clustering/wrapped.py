@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dtopics.clustering.hdbscan import as_points
+from dtopics.clustering.points import as_points
 from dtopics.data import OUTLIER
 from dtopics.errors import InputError, SettingError
 from dtopics.protocols import Arrays
