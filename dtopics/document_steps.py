@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics import reassigning, updating
+from dtopics.embedding.checks import unit
 from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import InProcessExecutor
 from dtopics.jobs import settled
@@ -24,7 +25,6 @@ from dtopics.representation.windows import Windowing, added_up, windows_of
 from dtopics.store import fingerprint
 from dtopics.topics.distributions import weighed
 from dtopics.topics.representing import as_representation
-from dtopics.topics.topics import unit
 from dtopics.updating import Arriving
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dtopics import jobs, slicing, versions
 from dtopics.embedding import as_embedder
+from dtopics.embedding.checks import unit
 from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import InProcessExecutor
 from dtopics.pipeline import represent
@@ -22,7 +23,6 @@ from dtopics.topics.hierarchy import hierarchical_topics, topic_tree
 from dtopics.topics.labelling import generated_labels, labels_of
 from dtopics.topics.reduce import merged_topics
 from dtopics.topics.representing import as_representation, embeds
-from dtopics.topics.topics import unit
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -44,3 +44,11 @@ def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         vectors, norms, out=np.zeros_like(vectors), where=norms > 0
     )
     return scaled
+
+
+def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return rows of unit length; a zero row stays."""
+    wide = np.asarray(vectors, np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+    scaled: NDArray[np.float64] = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
+    return scaled

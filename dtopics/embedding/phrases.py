@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import OUTLIER, Block, Result
+from dtopics.embedding.checks import unit
 from dtopics.errors import EmbeddingError
 from dtopics.store import Stage, rows_by_block
 
@@ -48,6 +49,10 @@ class EmbedPhrases:
                 f"the embedding_model gives phrases {vectors.shape[1]} features, the documents "
                 f"have {n_features}: give the model that made their embeddings"
             )
+            raise EmbeddingError(message)
+        unknown = [p for p, row in zip(self.phrases, vectors, strict=True) if not row.any()]
+        if unknown:
+            message = f"the embedding_model knows no word of {unknown[0]!r}; say it in others"
             raise EmbeddingError(message)
         about = {"names": list(self.phrases), "least": self.least}
         return {"phrases": vectors, "about": about}
@@ -116,11 +121,8 @@ def most_alike(
     vectors: NDArray[Any], others: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the nearest of `others` by cosine for each row, and the cosine; −1 for a zero row."""
-    rows = vectors.astype(np.float64)
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    units = others / np.linalg.norm(others.astype(np.float64), axis=1, keepdims=True)
     # einsum sums in one order, so that a row's answer does not depend on its neighbours
-    cosines = np.einsum("ij,kj->ik", rows, units) / np.where(norms > 0, norms, 1)[:, None]
+    cosines = np.einsum("ij,kj->ik", unit(vectors), unit(others))
     nearest = cosines.argmax(axis=1)
-    best = cosines[np.arange(len(rows)), nearest]
-    return np.where(norms > 0, nearest, OUTLIER), np.where(norms > 0, best, 0.0)
+    best = cosines[np.arange(len(cosines)), nearest]
+    return np.where(vectors.any(axis=1), nearest, OUTLIER), best

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,9 @@ class EmbeddingService:
             if getattr(self, name) <= 0:
                 message = f"{name} must be positive, not {getattr(self, name)!r}"
                 raise SettingError(message)
+        if "@" in urlsplit(self.base_url or "").netloc:  # it is written in the run
+            message = "base_url holds a password; give the key by api_key_env"
+            raise SettingError(message)
 
     def check(self) -> None:
         """See that the client and the key are here, without asking the service.
@@ -103,6 +107,8 @@ class EmbeddingService:
         EmbeddingError
             The service refuses, or still does not answer after all retries.
         """
+        if not texts:
+            return self.encode(["a"])[:0], 0
         client = cached(("service", self.base_url, self.api_key_env), self._client)
         found, tokens = [], 0
         for start in range(0, len(texts), self.batch_size):
@@ -122,9 +128,11 @@ class EmbeddingService:
                 model=self.model, input=batch, encoding_format="float", **options
             )  # fmt: skip
         except openai.OpenAIError as error:
+            said, key = str(error), os.environ.get(self.api_key_env)
+            said = said.replace(key, "***") if key else said  # some services repeat it
             message = (
                 f"the embedding service refused {len(batch)} texts for {self.model}: "
-                f"{type(error).__name__}: {str(error)[:300]}"
+                f"{type(error).__name__}: {said[:300]}"
             )
             raise EmbeddingError(message) from error
         rows = sorted(answer.data, key=lambda row: row.index)

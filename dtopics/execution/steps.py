@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dtopics.data import Block, Receipt
-from dtopics.errors import DTopicsError
+from dtopics.errors import DTopicsError, SettingError
 from dtopics.execution.cache import cached
 from dtopics.execution.threads import available_cores, numeric_threads
 from dtopics.protocols import BlockStep
@@ -46,7 +46,14 @@ class Packed:
     @classmethod
     def pack(cls, value: Any, folder: Location | None) -> Packed:
         """Pickle `value`, into `folder` where it is large."""
-        data = dumps(value)
+        try:
+            data = dumps(value)
+        except Exception as error:
+            message = (
+                f"{type(value).__name__} holds something of yours that cannot be sent to workers: "
+                f"{type(error).__name__}: {error}"
+            )
+            raise SettingError(message) from error
         digest = hashlib.sha256(data).hexdigest()
         if folder is None or len(data) <= MAX_STEP_BYTES:
             return cls(digest, data, None)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from dtopics.data import WeightedWords
+from dtopics.embedding.checks import unit
 from dtopics.errors import MissingPackageError, SettingError
 
 #: Words that a chain of representations begins with, as in BERTopic.
@@ -81,7 +82,7 @@ class KeyBERTInspired(BaseEstimator):  # type: ignore[misc]
         candidates = about.candidates(self.nr_candidate_words)
         known = sorted({word for words in candidates.values() for word, _ in words if word})
         place = {word: i for i, word in enumerate(known)}
-        vectors = _unit(about.embed(known)) if known else np.zeros((0, 1))
+        vectors = unit(about.embed(known)) if known else np.zeros((0, 1))
         found: dict[int, WeightedWords] = {}
         for topic, words in candidates.items():
             own = [word for word, _ in words if word]
@@ -89,7 +90,7 @@ class KeyBERTInspired(BaseEstimator):  # type: ignore[misc]
             if not own or not len(examples):
                 found[topic] = about.words[topic]
                 continue
-            cosines = vectors[[place[word] for word in own]] @ _unit(examples.mean(axis=0)[None])[0]
+            cosines = vectors[[place[word] for word in own]] @ unit(examples.mean(axis=0)[None])[0]
             ranked = sorted(zip(own, cosines.tolist(), strict=True), key=lambda w: (-w[1], w[0]))
             found[topic] = ranked[: self.top_n_words]
         return found
@@ -117,8 +118,8 @@ class MaximalMarginalRelevance(BaseEstimator):  # type: ignore[misc]
         words = {topic: [word for word, _ in listed] for topic, listed in about.words.items()}
         known = sorted({word for listed in words.values() for word in listed})
         place = {word: i for i, word in enumerate(known)}
-        singles = _unit(about.embed(known))
-        wholes = _unit(about.embed([" ".join(listed) for listed in words.values()]))
+        singles = unit(about.embed(known))
+        wholes = unit(about.embed([" ".join(listed) for listed in words.values()]))
         found: dict[int, WeightedWords] = {}
         for (topic, listed), whole in zip(words.items(), wholes, strict=True):
             vectors = singles[[place[word] for word in listed]]
@@ -212,10 +213,3 @@ class PartOfSpeech(BaseEstimator):  # type: ignore[misc]
                 "give a pipeline that is loaded"
             )
             raise MissingPackageError(message) from error
-
-
-def _unit(vectors: Any) -> NDArray[np.float64]:
-    wide = np.asarray(vectors, np.float64)
-    norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    scaled: NDArray[np.float64] = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
-    return scaled

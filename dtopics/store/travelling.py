@@ -53,6 +53,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, MethodType):
             module, name = obj.__func__.__module__, obj.__func__.__name__
-            if module != "__main__" and getattr(sys.modules.get(module), name, None) == obj:
+            there = getattr(sys.modules.get(module), name, None)
+            if module != "__main__" and isinstance(there, MethodType) and there == obj:
                 return named, (module, name)
         return super().reducer_override(obj)

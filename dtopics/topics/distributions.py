@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import OUTLIER, Block, Result
+from dtopics.embedding.checks import unit
 from dtopics.execution.cache import cached
 from dtopics.representation.counts import document_counts
 from dtopics.representation.ctfidf import ClassTfidfTransformer
@@ -29,7 +30,6 @@ from dtopics.representation.windows import (
 )
 from dtopics.store import Stage
 from dtopics.topics.counted import CountedTopics
-from dtopics.topics.topics import unit
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtopics.data import OUTLIER
+from dtopics.embedding.checks import unit
 from dtopics.representation.centroids import merge_sums
 from dtopics.representation.counts import from_table, merge_counts, regroup, reterm
 from dtopics.store import Stage
 from dtopics.topics.counted import Naming, name_topics
-from dtopics.topics.topics import Example, Topics, unit
+from dtopics.topics.topics import Example, Topics
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,22 +47,21 @@ def matched(models: Sequence[Topics], min_similarity: float) -> list[dict[int, i
     base = models[0]
     found = [{topic: topic for topic in base.ids}]
     ids = [topic for topic in base.ids if topic != OUTLIER]
-    vectors = [unit(base.centroids)[base.ids.index(topic)] for topic in ids]
+    vectors = unit(base.centroids)[[topic != OUTLIER for topic in base.ids]]
     for model in models[1:]:
+        inside = [topic for topic in model.ids if topic != OUTLIER]
+        rows = unit(model.centroids)[[topic != OUTLIER for topic in model.ids]]
+        # einsum sums in one order; a topic alike to none is compared with −2
+        cosines = np.einsum("ij,kj->ik", rows, vectors)
+        cosines = np.column_stack([cosines, np.full(len(rows), -2.0)])
+        best = cosines.argmax(axis=1)
+        new = cosines[np.arange(len(rows)), best] < min_similarity
+        numbers = max(ids, default=OUTLIER) + np.cumsum(new)
         became = {OUTLIER: OUTLIER} if OUTLIER in model.ids else {}
-        rows = dict(zip(model.ids, unit(model.centroids), strict=True))
-        there = len(ids)
-        for topic in model.ids:
-            if topic == OUTLIER:
-                continue
-            cosines = [float(rows[topic] @ vectors[i]) for i in range(there)]
-            best = int(np.argmax(cosines)) if cosines else -1
-            if best >= 0 and cosines[best] >= min_similarity:
-                became[topic] = ids[best]
-            else:
-                became[topic] = max(ids, default=OUTLIER) + 1
-                ids.append(became[topic])
-                vectors.append(rows[topic])
+        for topic, at, is_new, number in zip(inside, best, new, numbers, strict=True):
+            became[topic] = int(number) if is_new else ids[at]
+        ids += numbers[new].tolist()
+        vectors = np.concatenate([vectors, rows[new]])
         found.append(became)
     return found
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import OUTLIER
+from dtopics.embedding.checks import unit
 from dtopics.errors import SettingError
-from dtopics.topics.topics import unit
 
 
 def merged_topics(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import OUTLIER
+from dtopics.embedding.checks import unit
 from dtopics.errors import EmbeddingError, RunError
 from dtopics.representation.words import topic_name
 from dtopics.store import Location
@@ -250,11 +251,3 @@ class Topics:
                 "vector": pa.array([example.vector for _, example in rows], pa.binary()),
             }
         )
-
-
-def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return rows of unit length; a zero row stays."""
-    wide = np.asarray(vectors, np.float64)
-    norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-    scaled: NDArray[np.float64] = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
-    return scaled

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dtopics.embedding.checks import unit
 from dtopics.store import Stage
-from dtopics.topics.topics import unit
 
 
 def fitted_names(counted: Stage, phrases: Stage) -> dict[int, str]:

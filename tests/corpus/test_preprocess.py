@@ -195,3 +195,26 @@ def test_a_modules_method_travels_by_name():
     for function, expected in ((cut, ["a", "b"]), (around, ["A", "B"])):
         sent = pickle.loads(dumps(function))
         assert sent("a-b") == expected
+
+
+def test_what_has_the_name_of_a_method_is_not_the_method(monkeypatch):
+    import pickle
+    import sys
+
+    from dtopics.store.travelling import dumps
+
+    class Words:
+        def cut(self, text):
+            return text.split()
+
+    monkeypatch.setattr(sys.modules[Words.__module__], "cut", np.zeros(3))
+    assert pickle.loads(dumps(Words().cut))("a b") == ["a", "b"]
+
+
+@pytest.mark.filterwarnings("ignore:Holding objects cannot be described")
+def test_what_an_update_cannot_send_is_said(client):
+    model = model_of().fit(PAGES, client=client)
+    held = Holding()
+    vectorizer = CountVectorizer(tokenizer=held.cut, token_pattern=None)
+    with pytest.raises(SettingError, match="cannot be sent to workers"):
+        model.update_topics(vectorizer_model=vectorizer, client=client)

@@ -31,7 +31,8 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.keys.add(self.headers["Authorization"])
                 if outer.refusals:
-                    self.answer(outer.refusals.pop(0), {"error": {"message": "slow down"}})
+                    said = f"slow down, {self.headers['Authorization']}"
+                    self.answer(outer.refusals.pop(0), {"error": {"message": said}})
                     return
                 outer.asked.append(body)
                 vectors = HashingEmbedder(8).encode(body["input"])
@@ -93,6 +94,20 @@ def test_a_refusal_is_said(server):
     server.refusals = [429] * 3
     with pytest.raises(EmbeddingError, match="429"):
         EmbeddingService("small", server.url, max_retries=1).encode(["a"])
+
+
+def test_the_key_is_in_no_message(server, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    server.refusals = [401]
+    with pytest.raises(EmbeddingError, match="slow down") as refused:
+        EmbeddingService("small", server.url, "MY_KEY").encode(["a"])
+    assert "sk-very-secret" not in str(refused.value)
+    with pytest.raises(SettingError, match="api_key_env"):
+        EmbeddingService("small", "https://user:password@host/v1")
+
+
+def test_nothing_has_the_width_of_something(server):
+    assert EmbeddingService("small", server.url).encode([]).shape == (0, 8)
 
 
 def test_long_texts_are_cut(server):

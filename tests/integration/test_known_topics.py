@@ -296,6 +296,19 @@ def test_classes_and_names_are_not_mixed(texts, vectors):
         ours(zeroshot_topic_list=NAMES).fit(texts, vectors, y=[0] * len(texts))
 
 
+@pytest.mark.parametrize("params", [{"seed_topic_list": [["apple"], ["—"]]},
+                                    {"zeroshot_topic_list": ["apple", "—"]}])  # fmt: skip
+def test_phrases_of_unknown_words_are_refused(texts, vectors, params):
+    """Their vector is zero, and alike to nothing: every document would be drawn to it."""
+
+    class Known(HashingEmbedder):
+        def encode(self, phrases):
+            return HashingEmbedder.encode(self, [phrase.replace("—", "") for phrase in phrases])
+
+    with pytest.raises(EmbeddingError, match="knows no word of '—'"):
+        ours(**params, embedding_model=Known()).fit(texts, vectors)
+
+
 def test_another_models_phrases_are_refused(texts, vectors):
     model = ours(zeroshot_topic_list=NAMES, embedding_model=HashingEmbedder(8))
     with pytest.raises(EmbeddingError, match="8 features"):
