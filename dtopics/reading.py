@@ -204,6 +204,7 @@ class Reading:
                 far_share=results.far_share(self._run),
                 gave_way=results.gave_way(self._run),
                 refinable=results.refinable(self._run),
+                unused=results.unused_names(self._run, topics),
             )  # fmt: skip
         return list(self._messages)
 

@@ -15,6 +15,7 @@ from dtopics.store import Location, Run, Stage
 from dtopics.store.stage import read_table
 from dtopics.topics import Topics
 from dtopics.topics.counted import CountedTopics
+from dtopics.topics.zeroshot import fitted_names
 
 
 def far_share(run: Run) -> float:
@@ -41,6 +42,14 @@ def gave_way(run: Run) -> float:
     """Return the share of the documents of a cluster that was divided; 0 where none was."""
     receipt = run.fitted("clusters").whole_receipt()
     return float(receipt.notes.get("gave_way", 0.0)) if receipt is not None else 0.0
+
+
+def unused_names(run: Run, topics: Topics) -> list[str]:
+    """Return the names of zero-shot topics that no document was given."""
+    if not run.has_fitted("zero-shot topics"):
+        return []
+    names = fitted_names(run.fitted("cluster count"), run.fitted("zero-shot topics"))
+    return [name for label, name in names.items() if label not in topics.mapping]
 
 
 def c_tf_idf(run: Run) -> Any:

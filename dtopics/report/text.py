@@ -7,6 +7,7 @@ from typing import Any
 
 from dtopics.data import OUTLIER
 from dtopics.topics import Topics
+from dtopics.topics.labelling import label_of
 
 #: From this width on, examples stand beside the words, which then have so many columns.
 WIDE = 110
@@ -34,6 +35,8 @@ def print_topics(topics: Topics, limit: int) -> None:
     largest = max((topics.sizes[topic] for topic in inside), default=1)
     for topic in inside[:limit]:
         words = ", ".join(word for word, _ in topics.words[topic] if word)
+        if bears_name(topics, topic):
+            words = f"{label_of(topics, topic)}: {words}"
         example = topics.examples[topic][0].text if topics.examples[topic] else ""
         size = topics.sizes[topic]
         cells = [plain(words)]
@@ -64,7 +67,8 @@ def print_topic(topics: Topics, topic: int) -> None:
     from rich.panel import Panel
 
     out = console()
-    out.print(plain(f"Topic {topic}: {topics.sizes[topic]:,} documents", "bold"))
+    name = f" ({label_of(topics, topic)})" if bears_name(topics, topic) else ""
+    out.print(plain(f"Topic {topic}{name}: {topics.sizes[topic]:,} documents", "bold"))
     heaviest = max((weight for _, weight in topics.words[topic]), default=1.0)
     for word, weight in topics.words[topic]:
         if word:
@@ -136,11 +140,20 @@ def topics_json(topics: Topics) -> list[dict[str, Any]]:
             "topic": topic,
             "size": topics.sizes[topic],
             "name": topics.names[topic],
+            "label": topics.labels.get(topic),
             "words": [[word, weight] for word, weight in topics.words[topic] if word],
-            "examples": [example._asdict() for example in topics.examples[topic]],
+            "examples": [
+                {"doc_id": e.doc_id, "text": e.text, "similarity": e.similarity}
+                for e in topics.examples[topic]
+            ],
         }
         for topic in topics.ids
     ]
+
+
+def bears_name(topics: Topics, topic: int) -> bool:
+    """Return whether a topic has a name beside its words."""
+    return topic in topics.labels or topic in topics.given
 
 
 def bar(share: float, width: int = 12) -> str:

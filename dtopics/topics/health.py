@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dtopics.data import OUTLIER
 from dtopics.topics.topics import Topics
 
@@ -20,6 +22,7 @@ def diagnose(
     far_share: float = 0.0,
     gave_way: float = 0.0,
     refinable: bool = False,
+    unused: Sequence[str] = (),
 ) -> list[str]:
     """Return a sentence for each thing that looks wrong, naming the setting that changes it.
 
@@ -34,6 +37,8 @@ def diagnose(
         Share of the documents of a cluster that was divided because it was too large.
     refinable : bool
         Whether documents outside a sample were placed by UMAP and not moved since.
+    unused : sequence of str
+        Names of zero-shot topics that no document has.
     """
     n = topics.n_documents
     said = []
@@ -70,5 +75,10 @@ def diagnose(
         said.append(
             f"{far_share:.0%} of the documents lie further from the sample than its own documents "
             f"from each other; {'leave refine on, or ' if refinable else ''}raise sample_size"
+        )
+    if unused:
+        said.append(
+            f"no document is alike enough to {', '.join(map(repr, unused))}; lower "
+            "zeroshot_min_similarity, or say it in other words"
         )
     return said

@@ -4,12 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from dtopics import Corpus, TopicModel
+from dtopics.cli import cli
 from dtopics.errors import EmbeddingError, SettingError
 from dtopics.testing import HashingEmbedder
 
@@ -129,6 +131,8 @@ def test_zeroshot_like_bertopic(texts, vectors, client):
     model = ours(**params).fit(texts, vectors, client=client)
     assert same_parts(model.topics_, expected.topics_)
     assert model.topics_.count(-1) == 0
+    (said,) = (said for said in model.messages_ if "zeroshot_min_similarity" in said)
+    assert said.startswith("no document is alike enough to 'nothing of this kind'; lower")
     names, others = model.topic_labels_, expected.topic_labels_
     bears = {topic: names[topic] for topic in names if names[topic] in NAMES}
     assert bears == {0: NAMES[0], 1: NAMES[2]}  # the other name has no document
@@ -147,6 +151,12 @@ def test_new_documents_take_names(texts, vectors, tmp_path):
     params = {"zeroshot_topic_list": NAMES, "zeroshot_min_similarity": 0.5}
     model = ours(**params, run=str(tmp_path / "run")).fit(texts, vectors)
     assert model.transform(texts, vectors)[0] == model.topics_
+    shown = [
+        CliRunner().invoke(cli, ["topics", str(tmp_path / "run"), *options]).output
+        for options in ([], ["--topic", "0"], ["--json", "--topic", "0"])
+    ]
+    assert all("apple pear plum" in said for said in shown)
+    assert "vector" not in shown[2]
     again = TopicModel.load(str(tmp_path / "run"), HashingEmbedder(), trust=True)
     assert again.topic_labels_ == model.topic_labels_
     assert again.transform(["apple pear plum w1"])[0] == [0]
