@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dtopics.drawing import Drawn, draw_documents, places, shown
 from dtopics.errors import InputError
 from dtopics.report import results
-from dtopics.report.figures import Drawable, draw, token_table
+from dtopics.report.figures import Drawable, check_drawable, draw, token_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +142,7 @@ class Pictures:
         -------
         plotly.graph_objects.Figure
         """
+        check_drawable("visualize_documents", self._topics)
         drawn, at = self._drawn(docs, embeddings, reduced_embeddings, sample, (10, 0.0), client)
         title = options.pop("title", "<b>Documents and Topics</b>")
         return draw(
@@ -180,6 +181,7 @@ class Pictures:
         -------
         plotly.graph_objects.Figure
         """
+        check_drawable("visualize_hierarchical_documents", self._topics)
         merges = self.hierarchical_topics() if hierarchical_topics is None else hierarchical_topics
         drawn, at = self._drawn(docs, embeddings, reduced_embeddings, sample, (10, 0.0), client)
         title = options.pop("title", "<b>Hierarchical Documents and Topics</b>")
@@ -216,6 +218,7 @@ class Pictures:
         -------
         matplotlib.figure.Figure, or datamapplot's interactive figure
         """
+        check_drawable("visualize_document_datamap", self._topics)
         drawn, at = self._drawn(docs, embeddings, reduced_embeddings, sample, (15, 0.15), client)
         said = options.pop("sub_title", None) or drawn.said or None
         return draw(

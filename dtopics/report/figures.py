@@ -129,6 +129,30 @@ def token_table(
     )
 
 
+def check_drawable(name: str, topics: Topics) -> None:
+    """See that a picture can be drawn, before any work for it.
+
+    Raises
+    ------
+    MissingPackageError
+        Where bertopic or plotly are not installed.
+    InputError
+        Where there are too few topics for it.
+    """
+    try:
+        import bertopic.plotting  # noqa: F401
+    except ImportError as error:
+        message = f"{name} draws with bertopic and plotly: pip install 'dtopics[bertopic]'"
+        raise MissingPackageError(message) from error
+    least = LEAST_TOPICS.get(name, 1)
+    if name == "visualize_document_datamap" and not importlib.util.find_spec("datamapplot"):
+        message = f"{name} draws with datamapplot: pip install 'dtopics[datamap]'"
+        raise MissingPackageError(message)
+    if topics.n_topics < least:
+        message = f"{name} needs {least} topics, there are {topics.n_topics}"
+        raise InputError(message)
+
+
 def draw(name: str, drawable: Drawable, *given: Any, **options: Any) -> Any:
     """Return the figure that one of BERTopic's plotting functions makes.
 
@@ -151,18 +175,9 @@ def draw(name: str, drawable: Drawable, *given: Any, **options: Any) -> Any:
     InputError
         Where there are too few topics for it.
     """
-    try:
-        from bertopic import plotting
-    except ImportError as error:
-        message = f"{name} draws with bertopic and plotly: pip install 'dtopics[bertopic]'"
-        raise MissingPackageError(message) from error
-    least = LEAST_TOPICS.get(name, 1)
-    if name == "visualize_document_datamap" and not importlib.util.find_spec("datamapplot"):
-        message = f"{name} draws with datamapplot: pip install 'dtopics[datamap]'"
-        raise MissingPackageError(message)
-    if drawable.topics.n_topics < least:
-        message = f"{name} needs {least} topics, there are {drawable.topics.n_topics}"
-        raise InputError(message)
+    check_drawable(name, drawable.topics)
+    from bertopic import plotting
+
     with warnings.catch_warnings():  # they are about its own use of pandas and UMAP
         warnings.simplefilter("ignore")
         with seeded():

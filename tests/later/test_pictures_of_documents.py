@@ -129,7 +129,8 @@ def test_the_map(twins, model, at, monkeypatch):
     assert given["options"]["sub_title"] == "300 of 1,500 documents, drawn at random"
 
 
-def test_the_map_without_datamapplot(model):
+def test_the_map_without_datamapplot(model, monkeypatch):
+    monkeypatch.setattr("dtopics.pictures.draw_documents", None)  # it is known before any work
     with pytest.raises(MissingPackageError, match="datamap"):
         model.visualize_document_datamap()
 
