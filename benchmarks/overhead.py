@@ -32,7 +32,7 @@ def nothing(client):
     from dtopics.corpus import Corpus, segment_from_table, segment_to_table
     from dtopics.execution.dask_executor import DaskExecutor
     from dtopics.store import Location, Run
-    from dtopics.store.stage import read_table, table_bytes
+    from dtopics.store.tables import read_table, table_bytes
 
     with tempfile.TemporaryDirectory() as folder:
         corpus_file = Location(f"{folder}/x.txt")

@@ -179,6 +179,8 @@ class Receipt:
     seconds : float
     notes : mapping
         Small counts that a step wants to report, such as ``{"empty": 3}``.
+    parts : mapping of str to str
+        The SHA-256 of each part by its name. Receipts of early versions have none.
     """
 
     name: str
@@ -188,6 +190,7 @@ class Receipt:
     worker: str
     seconds: float
     notes: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 class TermCounts(NamedTuple):

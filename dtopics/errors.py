@@ -9,6 +9,8 @@
     │   └── SettingError                   a parameter has a value that means nothing
     ├── RunError (ValueError)              the run directory cannot serve
     │   ├── RunMismatchError               it holds another corpus, or its source changed
+    │   ├── RunBusyError                   another process writes to it
+    │   ├── DamagedError                   something in it is not as it was written
     │   └── RunAccessError (OSError)       it cannot be written or read
     ├── ClusterError (RuntimeError)        the Dask cluster cannot serve (versions, reach, memory)
     ├── BlockError (RuntimeError)          blocks that failed every time, by name
@@ -48,6 +50,30 @@ class RunError(DTopicsError, ValueError):
 
 class RunMismatchError(RunError):
     """The run directory holds another corpus, or a source changed under it."""
+
+
+class RunBusyError(RunError):
+    """Another process writes to the run directory."""
+
+
+class DamagedError(RunError):
+    """Something in the run directory is missing, or not as it was written.
+
+    Parameters
+    ----------
+    message : str
+    stage : str
+        The URL of the stage's directory; empty where it is not known.
+    block : str
+        The block's name (``segment/index``), or ``whole`` for what a global step left.
+    """
+
+    def __init__(self, message: str, stage: str = "", block: str = "") -> None:
+        super().__init__(message, stage, block)
+        self.message, self.stage, self.block = message, stage, block
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class RunAccessError(RunError, OSError):

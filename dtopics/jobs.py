@@ -29,6 +29,7 @@ from dtopics.planning import (
     is_list,
     make_inputs,
     planning,
+    repairing,
 )
 from dtopics.recipes import make_recipe
 from dtopics.reduction.device_neighbors import placing_device
@@ -76,18 +77,31 @@ def _fit(
     if recipe.embedder is not None and hasattr(recipe.embedder, "check"):
         recipe.embedder.check()
     run = Run(around.run)
-    run.load()
     run.check_writable()
-    run.check_free(run.location / "assignments")
-    with computing(around.client):
-        claim(run, corpus)
-    if params["random_state"] is None:  # drawn once for a run: what is done again must be the same
-        seed = run.state.setdefault("drawn_random_state", secrets.randbelow(2**32))
-        seeded = {**params, "random_state": seed}
-        recipe = make_recipe(
-            seeded, embedded=embeddings is not None, targets=y is not None,
-            listed=is_list(documents),
-        )  # fmt: skip
+    with run.writing("a fit"):
+        run.load()
+        run.check_free(run.location / "assignments")
+        with computing(around.client):
+            claim(run, corpus)
+        if params["random_state"] is None:  # once for a run: what is done again must be the same
+            seed = run.state.setdefault("drawn_random_state", secrets.randbelow(2**32))
+            seeded = {**params, "random_state": seed}
+            recipe = make_recipe(
+                seeded, embedded=embeddings is not None, targets=y is not None,
+                listed=is_list(documents),
+            )  # fmt: skip
+        return repairing(run, lambda: _fit_run(params, recipe, run, corpus, embeddings, y, around))
+
+
+def _fit_run(
+    params: Mapping[str, Any],
+    recipe: Recipe,
+    run: Run,
+    corpus: Any,
+    embeddings: Any,
+    y: Any,
+    around: Surroundings,
+) -> Job:
     with planning(corpus, run, params["block_size"], around) as (segment, executor):
         with computing(around.client):
             inputs = make_inputs(run, segment, corpus, embeddings, y, executor, around.progress)
@@ -180,12 +194,36 @@ def _transform(
         message = f"{out} lies in the run {run.location}, whose own files are there; give another"
         raise InputError(message)
     work = Run(out / "_dtopics")
-    work.load()
     work.check_writable()
-    work.check_free(out)
-    with computing(around.client):
-        claim(work, corpus)
-    around = replace(around, run=work.location, model=run.location)
+    with work.writing("a transform"):
+        work.load()
+        work.check_free(out)
+        with computing(around.client):
+            claim(work, corpus)
+        reached = replace(around, run=work.location, model=run.location)
+        repairing(work, lambda: _transform_run(
+            run, work, topics, embedder, corpus, embeddings, out, reached,
+            trust=trust, block_size=block_size, memberships=memberships,
+            preprocessing=preprocessing,
+        ))  # fmt: skip
+    return work
+
+
+def _transform_run(
+    run: Run,
+    work: Run,
+    topics: Topics,
+    embedder: Any,
+    corpus: Any,
+    embeddings: Any,
+    out: Location,
+    around: Surroundings,
+    *,
+    trust: bool,
+    block_size: int | None,
+    memberships: str | None,
+    preprocessing: Preprocessing,
+) -> None:
     with planning(corpus, work, block_size, around) as (segment, executor):
         with computing(around.client):
             inputs = make_inputs(work, segment, corpus, embeddings, None, executor, around.progress)
@@ -200,7 +238,6 @@ def _transform(
                   memberships=memberships)  # fmt: skip
         verify_read(segment, corpus.storage_options)
         work.finish("")
-    return work
 
 
 def describe_params(params: Mapping[str, Any]) -> dict[str, Any]:

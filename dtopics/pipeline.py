@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dtopics.clustering.membership_steps import find_memberships
 from dtopics.clustering.steps import ImportTargets, LabelBlock, cluster_points
 from dtopics.corpus.preprocess import ChangedReader, Preprocessing
-from dtopics.corpus.steps import DescribeBlock, DrawSample
+from dtopics.corpus.steps import DescribeBlock, DrawSample, LeaveOutDocuments
 from dtopics.data import Block
 from dtopics.embedding.static import StaticEmbedder, StoredStatic
 from dtopics.embedding.static_sources import KeepStatic, StaticSource
@@ -196,15 +196,16 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     documents = run.stage("documents", inputs.changed, [inputs.key])
     map_blocks(documents, DescribeBlock(inputs.read_changed), blocks)
 
-    draw = {"sample_size": recipe.sample_size, "random_state": recipe.random_state}
-    sample = run.stage("sample", draw, [documents])
-    do(sample, DrawSample(documents, bare, recipe.sample_size, recipe.random_state))
+    sample = draw_sample(run, recipe, documents, bare, executor)
 
     tokens = run.stage("tokens", counting.describe_tokens(), [inputs.key])
     map_blocks(tokens, TokenizeBlock(inputs.read, counting), blocks)
     vocabulary = find_vocabulary(run, counting, tokens, bare, executor)
 
     embeddings, embedder = embed(run, inputs, recipe.embedder, documents, sample, executor)
+    described = leave_out_failing(run, inputs, documents, [tokens, embeddings], executor)
+    if described is not documents:
+        documents, sample = described, draw_sample(run, recipe, described, bare, executor)
 
     word_embedder = ready(run, embedder or recipe.word_embedder, executor)
     known, vectors, targets = recipe.known, embeddings, import_targets(run, inputs)
@@ -251,6 +252,38 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
               "tokens": tokens, "clusters": clusters, "labels": labels,
               "topics": built}  # fmt: skip
     return Fitted(Topics.load(folder), version, embedder, stages)
+
+
+def draw_sample(
+    run: Run, recipe: Recipe, documents: Stage, bare: Sequence[Block], executor: Executor
+) -> Stage:
+    """Leave the rows that the reducer is fitted on."""
+    draw = {"sample_size": recipe.sample_size, "random_state": recipe.random_state}
+    sample = run.stage("sample", draw, [documents])
+    step = DrawSample(documents, bare, recipe.sample_size, recipe.random_state)
+    executor.run(sample, step)
+    return sample
+
+
+def leave_out_failing(
+    run: Run, inputs: Inputs, documents: Stage, stages: Sequence[Stage], executor: Executor
+) -> Stage:
+    """Return the documents, without those that a stage had to leave out, where there are any."""
+    rows = left_out(stages)
+    if not rows:
+        return documents
+    stage = run.stage("documents", {**inputs.changed, "left_out": rows}, [inputs.key])
+    executor.map_blocks(stage, LeaveOutDocuments(documents, rows), inputs.bare)
+    return stage
+
+
+def left_out(stages: Sequence[Stage]) -> dict[str, tuple[int, ...]]:
+    """Return the rows that stages had to leave out, by their block's name."""
+    rows: dict[str, set[int]] = {}
+    for stage in stages:
+        for name, listed in stage.quarantined().items():
+            rows.setdefault(name, set()).update(found["row"] for found in listed)
+    return {name: tuple(sorted(found)) for name, found in sorted(rows.items())}
 
 
 def count(

@@ -7,9 +7,9 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,16 @@ from dtopics.corpus import (
 )
 from dtopics.data import Segment
 from dtopics.embedding.given import ArrayRows, ReadRows, check_given
-from dtopics.errors import InputError, RunMismatchError
+from dtopics.errors import DamagedError, InputError, RunMismatchError
 from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
 from dtopics.pipeline import Given, Inputs
 from dtopics.store import Location, Run, fingerprint
 from dtopics.store.arrays import write_chunk
-from dtopics.store.stage import read_table, table_bytes
+from dtopics.store.tables import read_table, table_bytes
+from dtopics.store.verifying import remove, remove_noted
+
+T = TypeVar("T")
 
 logger = logging.getLogger("dtopics")
 
@@ -155,6 +158,33 @@ def planned(run: Run) -> Iterator[tuple[Segment, Any]]:
         segment = segment_from_table(read_table(plan_file(run, known["name"])))
         verify_sources(segment, options)
         yield segment, reader_for(segment, options, run.location / "spool" / known["name"])
+
+
+def repairing(run: Run, work: Callable[[], T]) -> T:
+    """Do what goes on where it was broken off, and again where something of the run is damaged.
+
+    What a check noted is removed before; what turns out to be missing, or not as it was written, is
+    removed when it is read: each by itself, and what it was made of stays. A block that is damaged
+    anew takes the whole of its stage with it, and then it is an error.
+
+    Raises
+    ------
+    DamagedError
+        Where it is not this run's, or again not as it was written.
+    """
+    for what in remove_noted(run):
+        logger.warning("done again: %s", what)
+    removed: set[tuple[str, str]] = set()
+    while True:
+        try:
+            return work()
+        except DamagedError as damage:
+            block = "" if (damage.stage, damage.block) in removed else damage.block
+            again = (damage.stage, block) in removed
+            if again or not damage.stage or not remove(run, damage.stage, block):
+                raise
+            removed.add((damage.stage, block))
+            logger.warning("done again: %s", damage)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from dtopics.errors import InputError, NotFittedError
 from dtopics.report import results, tables
+from dtopics.report.status import Quarantined, quarantined
 from dtopics.store import Run
 from dtopics.topics import Topics, diagnose
 
@@ -207,6 +209,19 @@ class Reading:
                 unused=results.unused_names(self._run, topics),
             )  # fmt: skip
         return list(self._messages)
+
+    @property
+    def quarantined_(self) -> pd.DataFrame:
+        """The documents that a step failed on each time; they are outliers.
+
+        ``doc_id``, ``stage``, ``segment``, ``row`` (in the segment) and ``reason``.
+        """
+        import pandas as pd
+
+        fields = [field.name for field in dataclasses.fields(Quarantined)]
+        return pd.DataFrame(
+            [dataclasses.astuple(each) for each in quarantined(self._run_with_rows)], columns=fields
+        )
 
     @property
     def run_(self) -> str:

@@ -8,7 +8,7 @@ from dtopics.clustering.membership_steps import NewMemberships, kept
 from dtopics.clustering.steps import PredictBlock
 from dtopics.corpus.steps import DescribeBlock
 from dtopics.execution import Executor
-from dtopics.pipeline import Inputs, embed, take_over
+from dtopics.pipeline import Inputs, embed, leave_out_failing, take_over
 from dtopics.reduction.steps import ReduceBlock, places_on_gpu
 from dtopics.report.assignments import AssignBlock, AssignNearest
 from dtopics.steering import (
@@ -38,6 +38,7 @@ def transform(
     documents = out.stage("documents", inputs.changed, [inputs.key])
     map_blocks(documents, DescribeBlock(inputs.read_changed), inputs.blocks)
     embeddings, _ = embed(out, inputs, embedder, documents, documents, executor)
+    documents = leave_out_failing(out, inputs, documents, [embeddings], executor)
     vectors = embeddings
     if run.has_fitted("guided"):
         reads = [run.fitted("seeds"), run.fitted("mean"), embeddings]

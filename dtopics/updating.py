@@ -13,7 +13,7 @@ from dtopics.clustering.membership_steps import KEPT_CLUSTERS, NewMemberships
 from dtopics.clustering.steps import LeaveOut, PredictBlock
 from dtopics.corpus import as_corpus, reader_for, segment_from_table, verify_read, verify_sources
 from dtopics.corpus.preprocess import ChangedReader
-from dtopics.corpus.steps import DescribeBlock
+from dtopics.corpus.steps import DescribeBlock, LeaveOutDocuments
 from dtopics.data import OUTLIER, Block, Result, Segment
 from dtopics.embedding.given import check_given
 from dtopics.embedding.steps import EmbedBlock, ImportBlock
@@ -21,6 +21,7 @@ from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import Executor, InProcessExecutor
 from dtopics.execution.cluster import executor_for
 from dtopics.jobs import settled
+from dtopics.pipeline import left_out
 from dtopics.planning import (
     Surroundings,
     computing,
@@ -28,6 +29,7 @@ from dtopics.planning import (
     given_embeddings,
     keep_plan,
     plan_file,
+    repairing,
 )
 from dtopics.reassigning import (
     counting_in_use,
@@ -43,7 +45,7 @@ from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
 from dtopics.steering import guide_new, name_new, put_back_new
 from dtopics.store import Run, Stage
-from dtopics.store.stage import read_table
+from dtopics.store.tables import read_table
 from dtopics.topics import Topics
 from dtopics.topics.counted import Naming
 from dtopics.versions import Represent, check_current
@@ -108,7 +110,14 @@ def add_documents(
             logger.info("these documents were added before")
             return topics
         try:
-            return _add(run, topics, replace(arriving, documents=corpus), key, reached, represent)
+            arriving = replace(arriving, documents=corpus)
+            with run.writing("an update"):
+
+                def add() -> Topics:
+                    run.load()
+                    return _add(run, topics, arriving, key, reached, represent)
+
+                return repairing(run, add)
         finally:
             run.load()  # of an update that was broken off, nothing is looked at
 
@@ -208,6 +217,7 @@ def _label(
         embedder = settled(arriving.embedder, run, executor)
         map_blocks(embeddings, EmbedBlock(changed, embedder, dtype), blocks, accelerated=True)
 
+    _leave_out_failing(documents, [run.fitted("tokens"), embeddings], bare)
     vectors = embeddings
     if run.has_fitted("guided"):
         vectors = guide_new(run, embeddings, run.fitted("guided"), bare, executor)
@@ -230,6 +240,16 @@ def _label(
     elif run.has_fitted("labels"):
         map_blocks(run.fitted("labels"), CopyLabels(clusters), bare)
     return run.labelled, places
+
+
+def _leave_out_failing(documents: Stage, stages: Sequence[Stage], bare: Sequence[Block]) -> None:
+    """Have new documents that a stage had to leave out count as empty."""
+    rows = left_out(stages)
+    for block in bare:
+        if block.name in rows:
+            described = LeaveOutDocuments(documents, rows)(block)
+            documents.remove(block.name)
+            documents.write_block(block, described)
 
 
 def _predict(

@@ -26,13 +26,14 @@ COMPARED = (
 )  # fmt: skip
 
 #: Settings of a cluster of our own. A global fit may hold the GIL for minutes, which a scheduler
-#: takes for a dead worker. A task that loses its worker so often goes back to the executor, which
-#: tries it again: a lost worker must not condemn those that merely waited on it, and a task that
-#: ends every worker must not go on for ever.
+#: takes for a dead worker; one that is silent for longer has stopped. A task that loses its worker
+#: so often goes back to the executor, which tries it again: a lost worker must not condemn those
+#: that merely waited on it, and a task that ends every worker must not go on for ever.
 _SCHEDULER_ENVIRONMENT = {
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2 hours",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "30 minutes",
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
     "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "1 hour",
+    "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": "['dtopics.execution.orphans']",
 }
 
 
@@ -40,8 +41,12 @@ _SCHEDULER_ENVIRONMENT = {
 #: again by its nanny; the default gives the nanny itself up when two losses lie 15 s apart.
 _CLIENT_SETTINGS = {"distributed.deploy.lost-worker-timeout": "1 day"}
 
+#: What a scheduler must have as well, to pass on what the others say.
+PASSED_ON = ("python", "dask", "distributed", "cloudpickle", "msgpack")
+
 CONNECT_TIMEOUT = "20s"
-#: A cluster of our own that has had nothing to do for so long ends itself: its client was killed.
+#: A cluster of our own that has had nothing to do for so long ends itself, should its scheduler not
+#: have noticed that the client is gone.
 ORPHANED = "30 minutes"
 
 
@@ -99,7 +104,7 @@ def executor_for(
     Parameters
     ----------
     client : distributed.Client, str or None
-        A client, a scheduler's address, or None: the current client, else
+        A client, a scheduler's address or file (``.json``), or None: the current client, else
         ``DASK_SCHEDULER_ADDRESS``, else this process where there are at most two blocks,
         else a local cluster.
     run : Location
@@ -158,11 +163,12 @@ def current_client() -> Any:
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[Any]:
-    """Give a client of the scheduler at `address`."""
+    """Give a client of the scheduler at `address`, or of the one whose file that is."""
     from distributed import Client
 
+    where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
     try:
-        client = Client(address, timeout=CONNECT_TIMEOUT)
+        client = Client(**where, timeout=CONNECT_TIMEOUT)
     except (OSError, ValueError) as error:
         message = f"no Dask scheduler answers at {address}: {error}"
         raise ClusterError(message) from error
@@ -219,24 +225,52 @@ def check_workers(client: Any, run: Location) -> None:
         except TimeoutError as error:
             message = f"the scheduler at {client.scheduler.address} has no workers"
             raise ClusterError(message) from error
-    _check_versions(client.run(versions, *COMPARED))
+    _check_versions(client)
     _check_sight(client, run)
 
 
-def _check_versions(found: Mapping[str, Mapping[str, str]]) -> None:
-    ours = versions(*COMPARED)
-    different = [
-        f"{worker}: {name} {theirs.get(name, 'missing')}, here {ours.get(name, 'missing')}"
-        for worker, theirs in sorted(found.items())
-        for name in COMPARED
-        if theirs.get(name) != ours.get(name)
+def _check_versions(client: Any) -> None:
+    """Compare packages of the workers, and what the scheduler needs of them, with this process's.
+
+    The scheduler need not have dtopics: it passes on what it does not open.
+    """
+    from distributed.versions import get_versions
+
+    found = client.run(versions, *COMPARED, on_error="return")
+    compared: dict[str, tuple[tuple[str, ...], Any]]
+    compared = {f"worker {worker}": (COMPARED, theirs) for worker, theirs in sorted(found.items())}
+    hosts = client.get_versions()
+    here = {name: str(value) for name, value in _told(get_versions()).items()}
+    compared["the scheduler"] = (PASSED_ON, _told(hosts["scheduler"]))
+    ours = versions(*COMPARED) | here
+    different = []
+    for who, (names, theirs) in compared.items():
+        if isinstance(theirs, BaseException):
+            different.append(f"{who}: cannot import dtopics: {theirs}")
+            continue
+        different += [
+            f"{who}: {name} {theirs.get(name, 'missing')}, here {ours.get(name, 'missing')}"
+            for name in names
+            if theirs.get(name) != ours.get(name)
+        ]
+    pythons = {f"worker {name}": _told(told) for name, told in hosts["workers"].items()}
+    different += [
+        f"{who}: python {told['python']}, here {here['python']}"
+        for who, told in sorted(pythons.items())
+        if told.get("python") != here["python"]
     ]
     if different:
         message = (
-            "workers have other package versions than the client, so their results could differ; "
+            "packages differ from the client's, so results could, or tasks could not be sent; "
             "install the same everywhere:\n  " + "\n  ".join(different[:20])
         )
         raise ClusterError(message)
+
+
+def _told(host: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a process says of its Python (without the third number) and its packages."""
+    python = ".".join(str(dict(host["host"]).get("python", "")).split(".")[:2])
+    return {**{k: str(v) for k, v in host["packages"].items()}, "python": python}
 
 
 def _check_sight(client: Any, run: Location) -> None:

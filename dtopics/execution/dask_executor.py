@@ -16,11 +16,12 @@ import math
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dtopics.data import Block
 from dtopics.errors import ClusterError, DTopicsError
+from dtopics.execution import quarantine
 from dtopics.execution.cache import forget
 from dtopics.execution.executor import blocks_to_do, do_rounds, raise_failures, staged
 from dtopics.execution.progress import Progress, SilentProgress
@@ -31,6 +32,7 @@ from dtopics.execution.steps import (
     do_packed_block,
     do_packed_call,
     do_packed_whole,
+    try_packed_block,
 )
 from dtopics.protocols import BlockStep
 from dtopics.store import Location, Stage
@@ -48,6 +50,8 @@ POLL_S = 5.0
 #: How long a worker may be paused and idle before it has to forget what it holds; before it is
 #: started anew.
 FORGET_S, RESTART_S = 10.0, 60.0
+#: How long all may wait for a task whose worker uses no more than this share of a core.
+HANG_S, HANG_CPU = 3600.0, 2.0
 _counter = itertools.count()
 
 
@@ -112,15 +116,34 @@ class DaskExecutor:
     ) -> None:
         if not todo:
             return
-        packed = Packed.pack(step, self.folder)
         resources, _ = self._slots(accelerated=accelerated)
 
-        def submit(block: Block) -> Any:
-            return self._submit(
-                do_packed_block, packed, stage, block, 1, name=stage.name, resources=resources
+        def do(step: Any, blocks: Sequence[Block]) -> dict[str, BaseException]:
+            packed = Packed.pack(step, self.folder)
+            submit = functools.partial(
+                self._submit, do_packed_block, packed, stage, name=stage.name, resources=resources
             )
+            return self._window(stage, blocks, submit, accelerated=accelerated)
 
-        raise_failures(stage, self._window(stage, todo, submit, accelerated=accelerated))
+        failures = do(step, todo)
+        for block in [block for block in todo if block.name in failures]:
+            fails = functools.partial(self._fails, step, block, resources)
+            without = quarantine.without(step, block, fails)
+            if without is not None:
+                del failures[block.name]
+                failures |= do(without, [block])
+        raise_failures(stage, failures)
+
+    def _fails(
+        self, step: BlockStep, block: Block, resources: Any, rows: Collection[int]
+    ) -> BaseException | None:
+        """Try a block once without some of its rows; return what it died of."""
+        packed = Packed.pack(quarantine.withholding(step, rows), self.folder)
+        future = self._submit(
+            try_packed_block, packed, block, name="without documents", resources=resources
+        )
+        self._until_done(future)
+        return _error(future)
 
     def run(self, stage: Stage, step: GlobalStep, *, accelerated: bool = False) -> None:
         """Do a global step that has no receipt, on one worker."""
@@ -226,13 +249,16 @@ class DaskExecutor:
                 )
                 raise ClusterError(message)
 
+    def _until_done(self, future: Any) -> None:
+        finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        future.add_done_callback(finished.put)
+        self._wait(finished)
+
     def _attempt(self, submit: Callable[[], Any], future: Any = None) -> Any:
         error: BaseException | None = None
         for _ in range(MAX_ATTEMPTS):
             future = submit() if future is None else future
-            finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            future.add_done_callback(finished.put)
-            self._wait(finished)
+            self._until_done(future)
             error = _error(future)
             if error is None:
                 return future.result()
@@ -265,17 +291,19 @@ class DaskExecutor:
 
 
 class Stuck:
-    """Sets workers going again that Dask has paused, and that would stay so for ever.
+    """Sets workers going again that would stay as they are for ever.
 
     Dask pauses a worker whose memory is nearly full, to wait for what its tasks hold. Where it
     does nothing and holds what it keeps between tasks, nothing will go, and neither will the
-    tasks that it has been given.
+    tasks that it has been given. And a task may hang, on a lock or a connection, while its worker
+    answers: it uses no core, and nothing else is finished in the meantime.
     """
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._since: dict[str, float] = {}
         self._told: set[str] = set()
+        self._hanging: dict[str, float] = {}
 
     def look(self, workers: Mapping[str, Mapping[str, Any]], now: float) -> None:
         """Look at the workers, some seconds after the last time.
@@ -284,6 +312,7 @@ class Stuck:
         """
         try:
             self._look(workers, now)
+            self._look_for_hanging(workers, now)
         except Exception as error:  # noqa: BLE001 (Dask raises of many kinds where a worker goes)
             logger.debug("paused workers could not be looked at: %s", error)
 
@@ -302,6 +331,19 @@ class Stuck:
             elif now - since > FORGET_S and address not in self._told:
                 self._client.run(forget, workers=[address], on_error="ignore")
                 self._told.add(address)
+
+    def _look_for_hanging(self, workers: Mapping[str, Mapping[str, Any]], now: float) -> None:
+        hanging = [
+            address for address, worker in workers.items()
+            if worker["metrics"]["task_counts"].get("executing")
+            and worker["metrics"]["cpu"] <= HANG_CPU
+        ]  # fmt: skip
+        self._hanging = {address: self._hanging.get(address, now) for address in hanging}
+        for address, since in list(self._hanging.items()):
+            if now - since > HANG_S:
+                logger.warning("a task hangs on %s; it is started anew", address)
+                self._client.restart_workers([address], raise_for_error=False)
+                del self._hanging[address]
 
 
 def _check_memory(client: Any, check: Callable[[int], None]) -> None:

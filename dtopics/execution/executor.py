@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from dtopics.data import Block
 from dtopics.errors import BlockError, DTopicsError
+from dtopics.execution import quarantine
 from dtopics.execution.progress import Progress, SilentProgress
 from dtopics.execution.steps import GlobalStep, do_block, do_whole
 from dtopics.execution.threads import available_cores
@@ -124,9 +125,32 @@ class InProcessExecutor:
             except DTopicsError:
                 raise
             except Exception as error:  # noqa: BLE001 (named in the report below)
-                failures[block.name] = error
+                self._isolate(stage, step, block, error, failures)
             self.progress.advance(stage.name, rows=block.n_rows)
         raise_failures(stage, failures)
+
+    def _isolate(
+        self,
+        stage: Stage,
+        step: Any,
+        block: Block,
+        error: BaseException,
+        failures: dict[str, BaseException],
+    ) -> None:
+        """Do a block without the documents that it fails on; it has failed if that does not go."""
+
+        def fails(rows: Collection[int]) -> BaseException | None:
+            try:
+                quarantine.withholding(step, rows)(block)
+            except Exception as found:  # noqa: BLE001 (told from one row to the next)
+                return found
+            return None
+
+        without = quarantine.without(step, block, fails)
+        if without is None:
+            failures[block.name] = error
+            return
+        do_block(without, stage, block, available_cores())
 
     def run(
         self,

@@ -130,12 +130,21 @@ class Refusal:
     error: DTopicsError
 
 
-def do_packed_block(step: Packed, stage: Stage, block: Block, width: int) -> Receipt | Refusal:
+def do_packed_block(step: Packed, stage: Stage, block: Block) -> Receipt | Refusal:
     """Do one block on a worker."""
     try:
-        return do_block(step.unpack(), stage, block, width)
+        return do_block(step.unpack(), stage, block)
     except DTopicsError as error:
         return Refusal(error)
+
+
+def try_packed_block(step: Packed, block: Block) -> Refusal | None:
+    """Do a block on a worker, and leave nothing."""
+    try:
+        step.unpack()(block)
+    except DTopicsError as error:
+        return Refusal(error)
+    return None
 
 
 def do_packed_whole(step: Packed, stage: Stage) -> Receipt | Refusal:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import Block, Result
 from dtopics.store import Location, Stage
-from dtopics.store.stage import table_bytes
+from dtopics.store.tables import table_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,7 @@ class AssignBlock:
                 "probability": self.clusters.array("probabilities", block),
             }
         )
-        data = table_bytes(table)
-        part_location(self.folder, block).write(data)
-        return {"notes": {"file_bytes": len(data)}}
+        return _written(table, self.folder, block)
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,13 @@ class AssignNearest:
         table = pa.table({
             "doc_id": documents["doc_id"], "topic": topics, "probability": probabilities
         })  # fmt: skip
-        data = table_bytes(table)
-        part_location(self.folder, block).write(data)
-        return {"notes": {"file_bytes": len(data)}}
+        return _written(table, self.folder, block)
+
+
+def _written(table: pa.Table, folder: Location, block: Block) -> Result:
+    data = table_bytes(table)
+    part_location(folder, block).write(data)
+    return {"notes": {"file_bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest()}}
 
 
 def part_location(folder: Location, block: Block) -> Location:

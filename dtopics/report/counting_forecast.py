@@ -14,7 +14,7 @@ from dtopics.representation.terms import BlockTerms, block_terms
 from dtopics.representation.tokens import token_block, tokenize_block
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary import block_term_table, merge_term_tables
-from dtopics.store.stage import table_bytes
+from dtopics.store.tables import table_bytes
 
 #: Documents of the sample.
 SAMPLE_DOCUMENTS = 16_384

@@ -12,7 +12,7 @@ from dtopics.data import Block
 from dtopics.errors import EmbeddingError
 from dtopics.report.tables import describe_topics
 from dtopics.store import Location, Run, Stage
-from dtopics.store.stage import read_table
+from dtopics.store.tables import read_table
 from dtopics.topics import Topics
 from dtopics.topics.counted import CountedTopics
 from dtopics.topics.zeroshot import fitted_names

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from dtopics.store import Run, Stage
 
+#: The stages whose steps read documents.
+READING = ("documents", "tokens", "embeddings")
+
 
 @dataclass(frozen=True)
 class StageStatus:
@@ -32,6 +35,28 @@ class StageStatus:
 
 
 @dataclass(frozen=True)
+class Quarantined:
+    """A document that a stage failed on each time, and had to do without.
+
+    Attributes
+    ----------
+    doc_id : str
+    stage : str
+    segment : str
+    row : int
+        In the segment.
+    reason : str
+        What the stage died of.
+    """
+
+    doc_id: str
+    stage: str
+    segment: str
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class RunStatus:
     """A run: where it is, of what, whether it is finished, its failures, cost and stages."""
 
@@ -43,6 +68,7 @@ class RunStatus:
     failures: dict[str, str]
     cost: float | None
     stages: tuple[StageStatus, ...]
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 def read(run: Run) -> RunStatus:
@@ -59,7 +85,20 @@ def read(run: Run) -> RunStatus:
     }
     notes = _notes(run)
     return RunStatus(run.location.url, corpus, n_documents, finished, notes, failures,
-                     cost(run, notes), stages)  # fmt: skip
+                     cost(run, notes), stages, tuple(quarantined(run)))  # fmt: skip
+
+
+def quarantined(run: Run) -> list[Quarantined]:
+    """Return the documents that a run had to do without, in the order of the plan."""
+    starts = {block.name: block.row_start for block in run.blocks()}
+    found = [
+        Quarantined(each["doc_id"], stage.name, name.partition("/")[0],
+                starts[name] + each["row"], each["reason"])
+        for stage in run.in_use() if stage.name in READING
+        for name, listed in stage.quarantined().items() if name in starts
+        for each in listed
+    ]  # fmt: skip
+    return sorted(found, key=lambda each: (each.segment, each.row, each.stage))
 
 
 def _stage(stage: Stage, *, finished: bool) -> StageStatus:

@@ -104,6 +104,23 @@ def print_status(status: Any) -> None:
     out.print(table)
     for block, reason in status.failures.items():
         out.print(plain(f"failed: {block}: {reason}", "red"))
+    for found in status.quarantined:
+        out.print(plain(f"quarantined: {found.doc_id}: {found.reason} ({found.stage})", "yellow"))
+
+
+def print_verified(found: Any) -> None:
+    """Print what a check of a run found."""
+    out = console()
+    read = f"{found.n_receipts:,} receipts, {size(found.n_bytes)}"
+    if not found.damage:
+        out.print(f"{read}: all as it was written", highlight=False)
+        return
+    for damage in found.damage:
+        out.print(plain(f"damaged: {damage.what}", "red"))
+    out.print(
+        f"{read}: {len(found.damage):,} damaged; the same fit or update again does them anew",
+        highlight=False,
+    )
 
 
 def print_forecast(found: Any) -> None:

@@ -4,11 +4,12 @@
 `fingerprint` names a stage by everything that its data depends on.
 """
 
+from dtopics.store.dividing import own_lengths, rows_by_block, spans
 from dtopics.store.fingerprint import describe, fingerprint
 from dtopics.store.foreign import Foreign, load_foreign, store_foreign
 from dtopics.store.location import Location
 from dtopics.store.run import Run
-from dtopics.store.stage import Stage, own_lengths, rows_by_block, spans
+from dtopics.store.stage import Stage
 
 __all__ = [
     "Foreign",

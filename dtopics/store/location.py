@@ -13,12 +13,15 @@ import os
 import posixpath
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from dtopics.errors import RunAccessError
+from dtopics.store.patience import patiently
+
+T = TypeVar("T")
 
 #: Stores whose put can be told to fail when the object exists.
 CONDITIONAL_PUT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
@@ -107,30 +110,35 @@ class Location:
 
     def read(self, start: int | None = None, stop: int | None = None) -> bytes:
         """Return the bytes, or a range of them; FileNotFoundError where there is none."""
-        return self.fs.cat_file(self.path, start=start, end=stop)  # type: ignore[no-any-return]
+        found: bytes = self._patiently(
+            lambda: self.fs.cat_file(self.path, start=start, end=stop)
+        )
+        return found
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Return the bytes of several objects below; at once, where the store can."""
         if not names:
             return []
+        if len(names) == 1:
+            return [(self / names[0]).read()]
         paths = [f"{self.path}/{name}" for name in names]
-        found = self.fs.cat(paths) if len(paths) > 1 else {paths[0]: self.fs.cat_file(paths[0])}
+        found = self._patiently(lambda: self.fs.cat(paths))
         return [found[path] for path in paths]
 
     def exists(self) -> bool:
         """Whether there is an object, or a folder, here."""
-        return bool(self.fs.exists(self.path))
+        return bool(self._patiently(lambda: self.fs.exists(self.path)))
 
     def info(self) -> dict[str, Any]:
         """Return fsspec's description: ``name``, ``size``, ``type`` and what the store adds."""
-        return dict(self.fs.info(self.path))
+        return dict(self._patiently(lambda: self.fs.info(self.path)))
 
     def names(self) -> list[str]:
         """Return the names directly below, sorted; none where there is no folder."""
         fs, path = self.fs, self.path
         fs.invalidate_cache(path)
         try:
-            entries = fs.ls(path, detail=False)
+            entries = self._patiently(lambda: fs.ls(path, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
         found = {posixpath.basename(str(entry).rstrip("/")) for entry in entries}
@@ -145,6 +153,9 @@ class Location:
         bool
             False where there was one already; its bytes are left as they are.
         """
+        return self._patiently(lambda: self._create(data))
+
+    def _create(self, data: bytes) -> bool:
         if self.is_local:
             return _create_local(Path(self.path), data)
         if self.protocol == "memory":
@@ -153,10 +164,14 @@ class Location:
                     return False
                 self.fs.pipe_file(self.path, data)
                 return True
-        if self.protocol in CONDITIONAL_PUT:
+        if self.has_conditional_put:
             try:
                 self.fs.pipe_file(self.path, data, mode="create")
             except FileExistsError:
+                return False
+            except FileNotFoundError:  # the end of an upload in parts, asked for twice
+                if not self.exists():
+                    raise
                 return False
             return True
         if self.exists():  # other stores: the run's lease keeps a second writer away
@@ -164,8 +179,16 @@ class Location:
         self.write(data)
         return True
 
+    @property
+    def has_conditional_put(self) -> bool:
+        """Whether the store can be told to write an object only where there is none."""
+        return self.protocol in CONDITIONAL_PUT or getattr(self.fs, "conditional_put", False)
+
     def write(self, data: bytes) -> None:
         """Write an object, replacing what is there at once."""
+        self._patiently(lambda: self._write(data))
+
+    def _write(self, data: bytes) -> None:
         if self.is_local:
             path = Path(self.path)
             with _temporary(path, data) as temporary:
@@ -176,7 +199,10 @@ class Location:
     def remove(self) -> None:
         """Remove the object or the whole folder; nothing happens where there is none."""
         with contextlib.suppress(FileNotFoundError):
-            self.fs.rm(self.path, recursive=True)
+            self._patiently(lambda: self.fs.rm(self.path, recursive=True))
+
+    def _patiently(self, operation: Callable[[], T]) -> T:
+        return patiently(operation, self.url)
 
 
 def _split(url: str) -> tuple[str, str]:

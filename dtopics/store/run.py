@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from dtopics.data import Block
 from dtopics.errors import RunAccessError, RunError, RunMismatchError
 from dtopics.store.fingerprint import fingerprint
+from dtopics.store.lease import Lease
 from dtopics.store.location import Location
 from dtopics.store.stage import Stage
 
@@ -39,6 +41,7 @@ class Run:
         self.location = location
         self.state: dict[str, Any] = {"format_version": FORMAT_VERSION, "stages": {}}
         self.n_segments = 1
+        self._lease: Lease | None = None
 
     @classmethod
     def open(cls, location: Location) -> Run:
@@ -84,10 +87,56 @@ class Run:
         self.n_segments = state.get("fitted", {}).get("segments", 1)
         return True
 
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Keep other processes from writing to the run inside the ``with``.
+
+        Parameters
+        ----------
+        what : str
+            What this one does, as others are told.
+
+        Raises
+        ------
+        RunBusyError
+            Where another process writes to it.
+        """
+        if self._lease is not None:
+            yield
+            return
+        lease = Lease(self.location / "lease", what)
+        lease.take()
+        self._lease = lease
+        try:
+            yield
+        finally:
+            self._lease = None
+            lease.release()
+
     def save(self) -> None:
-        """Write `state` to ``run.json``, at once."""
-        data = json.dumps(self.state, indent=2, allow_nan=False).encode()
-        (self.location / "run.json").write(data)
+        """Write `state` to ``run.json``, at once.
+
+        Raises
+        ------
+        RunBusyError
+            Where another process writes to the run.
+        RunError
+            Where one has written to it since this one read it.
+        """
+        with self.writing("a step"):
+            assert self._lease is not None
+            self._lease.check()
+            now = Run(self.location)
+            now.load()
+            if now.state.get("revision", 0) != self.state.get("revision", 0):
+                message = (
+                    f"{self.location} was changed by another process; open it again, with "
+                    "TopicModel.load, to go on from there"
+                )
+                raise RunError(message)
+            self.state["revision"] = self.state.get("revision", 0) + 1
+            data = json.dumps(self.state, indent=2, allow_nan=False).encode()
+            (self.location / "run.json").write(data)
 
     def check_writable(self) -> None:
         """Raise RunAccessError where nothing can be written."""
@@ -169,7 +218,7 @@ class Run:
         if segments:
             self.state.setdefault("divided", {})[key] = [list(segment) for segment in segments]
         self.save()
-        return self._stage(name, key)
+        return self.stage_at(name, key)
 
     def use(self, stages: Mapping[str, str]) -> None:
         """Put stages into use that are there already, by their names and fingerprints."""
@@ -191,7 +240,7 @@ class Run:
         if not self.has_fitted(name):
             message = f"{self.location} has no {name} yet; run the same `dtopics fit` again"
             raise RunError(message)
-        return self._stage(name, self.state["fitted"]["stages"][name])
+        return self.stage_at(name, self.state["fitted"]["stages"][name])
 
     @property
     def labelled(self) -> Stage:
@@ -200,7 +249,7 @@ class Run:
 
     def in_use(self) -> list[Stage]:
         """Return the stages of the fit that is going on, or was the last, in their order."""
-        return [self._stage(name, key) for name, key in self.state["stages"].items()]
+        return [self.stage_at(name, key) for name, key in self.state["stages"].items()]
 
     @property
     def finished(self) -> dict[str, Any]:
@@ -303,7 +352,8 @@ class Run:
         """Where objects lie that only pickle can keep."""
         return self.location / "foreign"
 
-    def _stage(self, name: str, key: str) -> Stage:
+    def stage_at(self, name: str, key: str) -> Stage:
+        """Return a stage by its name and fingerprint, as it lies there."""
         planned = [[s["name"], s["n_rows"], s["block_rows"]] for s in self.segments]
         divided = self.state.get("divided", {}).get(key, planned)
         if planned and planned[0] in divided:  # the plan's blocks, and others beside them

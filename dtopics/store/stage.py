@@ -10,18 +10,18 @@
         <name>.parquet, <name>.json     tables and values of a global step
         receipts/<segment>/<block>.json, receipts/whole.json
         failures/<segment>/<block>.json
+        quarantine/<segment>/<block>.json
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import socket
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +29,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import Block, Receipt, Result
+from dtopics.errors import DamagedError
 from dtopics.store import arrays
 from dtopics.store.location import Location
+from dtopics.store.tables import create_table, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 WHOLE = "whole"
+#: What is no table among a stage's folders.
+_FOLDERS = {"data.zarr", "receipts", "failures", "quarantine"}
+#: Says among a segment's receipts that its arrays were needed no more, and are gone.
+DISCARDED = "discarded"
 #: Receipts that are asked for at once.
 READ_BATCH = 256
 
@@ -71,50 +77,72 @@ class Stage:
             What the step took.
         """
         notes = dict(result.get("notes", {}))
-        parts = (self._write_part(block, name, result[name]) for name in _parts(result))
+        parts = (self._write_part(block, name, result[name]) for name in _names(result))
         receipt = _receipt(block.name, block.n_rows, parts, seconds, notes)
+        if "quarantined" in notes:
+            listed = json.dumps(notes["quarantined"]).encode()
+            (self.location / "quarantine" / f"{block.name}.json").write(listed)
         self._receipt(block).create(_to_json(receipt))
         return receipt
 
     def write_whole(self, result: Mapping[str, Any], seconds: float = 0.0) -> Receipt:
         """Write what a global step leaves: arrays, tables and JSON-able mappings."""
         notes = dict(result.get("notes", {}))
-        parts = (data for name in _parts(result) for data in self._whole_parts(name, result[name]))
+        parts = (part for name in _names(result) for part in self._whole_parts(name, result[name]))
         receipt = _receipt(self.name, 0, parts, seconds, notes)
         (self.location / "receipts" / f"{WHOLE}.json").create(_to_json(receipt))
         return receipt
 
     def array(self, name: str, block: Block) -> NDArray[Any]:
-        """Return a block's rows of an array, read-only."""
-        if self._is_ragged(block):
-            return arrays.read_array(self._own_array(name, block))
-        return arrays.read_chunk(self._array(name, block.segment), block.index)
+        """Return a block's rows of an array, read-only.
+
+        This and the others that read raise DamagedError where the data is not as it was written.
+        """
+        with self._reading(block.name):
+            if self._is_ragged(block):
+                return arrays.read_array(self._own_array(name, block))
+            return arrays.read_chunk(self._array(name, block.segment), block.index)
 
     def array_rows(self, name: str, block: Block, start: int, stop: int) -> NDArray[Any]:
         """Return some rows of a block that has arrays of its own length; only they are read."""
-        return arrays.read_rows(self._own_array(name, block), start, stop)
+        with self._reading(block.name):
+            return arrays.read_rows(self._own_array(name, block), start, stop)
 
     def table(self, name: str, block: Block, columns: list[str] | None = None) -> pa.Table:
         """Return a block's table, or some of its columns."""
-        return read_table(self._table(name, block), columns)
+        with self._reading(block.name):
+            return read_table(self._table(name, block), columns)
 
     def whole_array(self, name: str) -> NDArray[Any]:
         """Return an array of the global step."""
-        return arrays.read_array(self._array(name, WHOLE))
+        with self._reading(WHOLE):
+            return arrays.read_array(self._array(name, WHOLE))
 
     def whole_table(self, name: str) -> pa.Table:
         """Return a table of the global step."""
-        return read_table(self.location / f"{name}.parquet")
+        with self._reading(WHOLE):
+            return read_table(self.location / f"{name}.parquet")
 
     def whole_json(self, name: str) -> Any:
         """Return a mapping of the global step."""
-        return json.loads((self.location / f"{name}.json").read())
+        with self._reading(WHOLE):
+            return _loads(self.location / f"{name}.json")
+
+    @contextlib.contextmanager
+    def _reading(self, block: str) -> Iterator[None]:
+        """Say whose data it is that cannot be read."""
+        try:
+            yield
+        except (FileNotFoundError, DamagedError) as error:
+            what = error if isinstance(error, DamagedError) else f"{error} is missing"
+            message = f"{self.name} of {block}: {what}"
+            raise DamagedError(message, self.location.url, block) from error
 
     def whole_arrays(self) -> dict[str, NDArray[Any]]:
         """Return every array of the global step by name."""
         group = self.location / "data.zarr" / WHOLE
         names = [name for name in group.names() if name != "zarr.json"]
-        return {name: arrays.read_array(group / name) for name in names}
+        return {name: self.whole_array(name) for name in names}
 
     def beside(self, name: str, key: str, segments: Sequence[tuple[str, int, int]]) -> Stage:
         """Return another stage of the same run, by its name and fingerprint."""
@@ -125,11 +153,12 @@ class Stage:
     def done(self, segment: str) -> set[int]:
         """Return the indexes of the blocks whose receipts are there; one listing."""
         names = (self.location / "receipts" / segment).names()
-        return {int(name.removesuffix(".json")) for name in names if name.endswith(".json")}
+        stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return {int(stem) for stem in stems if stem.isdecimal()}
 
     def receipt(self, block: Block) -> Receipt | None:
         """Return a block's receipt, or None."""
-        return _from_json(self._receipt(block))
+        return self.receipt_of(block.name)
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -139,14 +168,71 @@ class Stage:
 
     def whole_receipt(self) -> Receipt | None:
         """Return the global step's receipt, or None."""
-        return _from_json(self.location / "receipts" / f"{WHOLE}.json")
+        return self.receipt_of(WHOLE)
+
+    def receipt_of(self, name: str) -> Receipt | None:
+        """Return the receipt of a block by its name, or the global step's (``whole``)."""
+        location = self.location / "receipts" / f"{name}.json"
+        try:
+            data = location.read()
+        except FileNotFoundError:
+            return None
+        with self._reading(name):
+            return _from_json(location, data)
 
     def forget(self, block: Block) -> None:
         """Remove a block's receipt: its step is to be done again."""
         self._receipt(block).remove()
 
+    def remove(self, block: str) -> None:
+        """Remove a block's receipt and data, or the global step's (``whole``), to be done again."""
+        (self.location / "receipts" / f"{block}.json").remove()
+        (self.location / "quarantine" / f"{block}.json").remove()
+        segment, _, index = block.partition("/")
+        group = self.location / "data.zarr" / segment
+        if block == WHOLE:
+            group.remove()
+            for name in self.location.names():
+                if name.endswith((".json", ".parquet")):
+                    (self.location / name).remove()
+            return
+        for name in group.names():
+            if name != "zarr.json":
+                arrays.remove_chunk(group / name, int(index))
+                (group / name / index).remove()
+        tables = {name for name in self.location.names() if "." not in name} - _FOLDERS
+        for name in tables:
+            (self.location / name / f"{block}.parquet").remove()
+
+    def is_discarded(self, segment: str) -> bool:
+        """Whether a segment's arrays were needed no more, and are gone."""
+        return DISCARDED in (self.location / "receipts" / segment).names()
+
+    def stored(self, part: str, block: str) -> Iterator[bytes]:
+        """Give the bytes of a part of a receipt, as they lie there.
+
+        Parameters
+        ----------
+        part : str
+            As in `Receipt.parts`.
+        block : str
+            The block's name, or ``whole``.
+        """
+        segment, _, index = block.partition("/")
+        if block == WHOLE and "." in part:
+            yield (self.location / part).read()
+        elif block == WHOLE:
+            yield from arrays.stored_chunks(self._array(part, WHOLE))
+        elif part.endswith(".parquet"):
+            yield (self.location / part.removesuffix(".parquet") / f"{block}.parquet").read()
+        elif any(s == segment and rows == 0 for s, _, rows in self.segments):
+            yield from arrays.stored_chunks(self._array(part, segment) / index)
+        else:
+            yield arrays.stored_chunk(self._array(part, segment), int(index))
+
     def discard(self, segment: str) -> None:
         """Remove a segment's arrays; its receipts stay, and say that its blocks were done."""
+        (self.location / "receipts" / segment / DISCARDED).write(b"")
         (self.location / "data.zarr" / segment).remove()
 
     def record_failures(self, failures: Mapping[str, str]) -> None:
@@ -172,8 +258,21 @@ class Stage:
             folder = self.location / "receipts" / segment
             names = [f"{index:06d}.json" for index in sorted(self.done(segment))]
             for start in range(0, len(names), READ_BATCH):
-                for data in folder.read_all(names[start : start + READ_BATCH]):
-                    yield Receipt(**json.loads(data))
+                batch = names[start : start + READ_BATCH]
+                for name, data in zip(batch, folder.read_all(batch), strict=True):
+                    with self._reading(f"{segment}/{name.removesuffix('.json')}"):
+                        yield _from_json(folder / name, data)
+
+    def quarantined(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the documents that a step had to leave out, by their block's name.
+
+        Each has its ``row`` in the block, ``doc_id`` and ``reason``.
+        """
+        folder, found = self.location / "quarantine", {}
+        for segment in folder.names():
+            for name in (folder / segment).names():
+                found[f"{segment}/{name.removesuffix('.json')}"] = _loads(folder / segment / name)
+        return found
 
     def dask_array(self, name: str) -> Any:
         """Return an array of the plan's blocks as a Dask array, a chunk each, nothing read yet."""
@@ -201,25 +300,28 @@ class Stage:
             read, chunks=chunks, dtype=info.dtype, meta=np.empty((0,) * len(info.shape), info.dtype)
         )
 
-    def _write_part(self, block: Block, name: str, value: Any) -> bytes:
+    def _write_part(self, block: Block, name: str, value: Any) -> tuple[str, bytes]:
         if isinstance(value, np.ndarray) and self._is_ragged(block):
-            return arrays.write_array(self._own_array(name, block), value, max(len(value), 1))[0]
+            array = self._own_array(name, block)
+            return name, arrays.write_array(array, value, max(len(value), 1))[0]
         if isinstance(value, np.ndarray):
             n_rows, block_rows = next((n, b) for s, n, b in self.segments if s == block.segment)
             array = self._array(name, block.segment)
-            return arrays.write_chunk(
+            return name, arrays.write_chunk(
                 array, block.index, value, n_rows=n_rows, chunk_rows=block_rows
             )
-        return _create(self._table(name, block), table_bytes(value))
+        return f"{name}.parquet", create_table(self._table(name, block), value)
 
-    def _whole_parts(self, name: str, value: Any) -> Iterator[bytes]:
+    def _whole_parts(self, name: str, value: Any) -> Iterator[tuple[str, bytes]]:
         if isinstance(value, np.ndarray):
-            yield from arrays.write_array(self._array(name, WHOLE), value)
+            for chunk in arrays.write_array(self._array(name, WHOLE), value):
+                yield name, chunk
         elif isinstance(value, Mapping):
             data = json.dumps(value, sort_keys=True, allow_nan=False).encode()
-            yield _create(self.location / f"{name}.json", data)
+            yield f"{name}.json", _create(self.location / f"{name}.json", data)
         else:
-            yield _create(self.location / f"{name}.parquet", table_bytes(value))
+            table = self.location / f"{name}.parquet"
+            yield f"{name}.parquet", create_table(table, value)
 
     def _array(self, name: str, segment: str) -> Location:
         return self.location / "data.zarr" / segment / name
@@ -242,54 +344,6 @@ class Stage:
         return self.location / "receipts" / block.segment / f"{block.index:06d}.json"
 
 
-def spans(blocks: Sequence[Block], most: int = 64) -> dict[Block, tuple[Block, ...]]:
-    """Divide a plan into at most `most` runs of consecutive blocks.
-
-    Small blocks, as those of daily updates, are taken together up to the size of the largest: a
-    run goes on over segments, and is named by the segment that it begins in.
-    """
-    length, largest = -(-len(blocks) // most), max((block.n_rows for block in blocks), default=0)
-    runs: list[list[Block]] = []
-    for block in blocks:
-        current = runs[-1] if runs else []
-        n_rows = sum(held.n_rows for held in current) + block.n_rows
-        if current and (len(current) < length or n_rows <= largest):
-            current.append(block)
-        else:
-            runs.append([block])
-    begun: Counter[str] = Counter()
-    found = {}
-    for run in runs:
-        segment, n_rows = run[0].segment, sum(block.n_rows for block in run)
-        found[Block(segment, begun[segment], run[0].row_start, n_rows)] = tuple(run)
-        begun[segment] += 1
-    return found
-
-
-def own_lengths(blocks: Iterable[Block]) -> list[tuple[str, int, int]]:
-    """Return the segments of a stage whose blocks have arrays of their own length."""
-    counts = Counter(block.segment for block in blocks)
-    return [(segment, n_blocks, 0) for segment, n_blocks in counts.items()]
-
-
-def rows_by_block(
-    table: pa.Table, blocks: Sequence[Block]
-) -> Iterator[tuple[Block, NDArray[np.int64]]]:
-    """Go through a table of chosen rows block by block.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        ``block`` (position in the plan, ascending) and ``row`` within it.
-    blocks : sequence of Block
-        The plan.
-    """
-    position, row = table["block"].to_numpy(), table["row"].to_numpy()
-    bounds = np.searchsorted(position, np.arange(len(blocks) + 1))
-    for block, start, stop in zip(blocks, bounds[:-1], bounds[1:], strict=True):
-        yield block, row[start:stop]
-
-
 def worker_name() -> str:
     """Return the Dask worker's address, or the host and process where there is no worker."""
     try:
@@ -300,23 +354,7 @@ def worker_name() -> str:
         return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def table_bytes(table: pa.Table) -> bytes:
-    """Return a table as one Parquet file."""
-    import pyarrow.parquet as pq
-
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", compression_level=1)
-    return sink.getvalue()
-
-
-def read_table(location: Location, columns: list[str] | None = None) -> pa.Table:
-    """Return the table of a Parquet file, or some of its columns."""
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(location.read()), columns=columns)
-
-
-def _parts(result: Result | Mapping[str, Any]) -> list[str]:
+def _names(result: Result | Mapping[str, Any]) -> list[str]:
     return sorted(name for name in result if name != "notes")
 
 
@@ -325,21 +363,37 @@ def _create(location: Location, data: bytes) -> bytes:
 
 
 def _receipt(
-    name: str, rows: int, parts: Iterator[bytes], seconds: float, notes: dict[str, Any]
+    name: str,
+    rows: int,
+    parts: Iterator[tuple[str, bytes]],
+    seconds: float,
+    notes: dict[str, Any],
 ) -> Receipt:
-    digest, size = hashlib.sha256(), 0
-    for data in parts:
-        digest.update(data)
+    size, digests = 0, dict[str, Any]()
+    for part, data in parts:
+        digests.setdefault(part, hashlib.sha256()).update(data)
         size += len(data)
-    return Receipt(name, rows, size, digest.hexdigest(), worker_name(), round(seconds, 4), notes)
+    by_part = {part: found.hexdigest() for part, found in digests.items()}
+    whole = hashlib.sha256("".join(by_part.values()).encode()).hexdigest()
+    return Receipt(name, rows, size, whole, worker_name(), round(seconds, 4), notes, by_part)
 
 
 def _to_json(receipt: Receipt) -> bytes:
     return json.dumps(dataclasses.asdict(receipt), sort_keys=True).encode()
 
 
-def _from_json(location: Location) -> Receipt | None:
+def _from_json(location: Location, data: bytes) -> Receipt:
     try:
-        return Receipt(**json.loads(location.read()))
-    except FileNotFoundError:
-        return None
+        return Receipt(**json.loads(data))
+    except (ValueError, TypeError) as error:
+        message = f"{location} is no receipt: {error}"
+        raise DamagedError(message) from error
+
+
+def _loads(location: Location) -> Any:
+    data = location.read()
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        message = f"{location} is not JSON: {error}"
+        raise DamagedError(message) from error

@@ -116,7 +116,7 @@ def write_docstrings(path: str, n_documents: int = 2_500) -> int:
     import pyarrow as pa
 
     from dtopics.store import Location
-    from dtopics.store.stage import table_bytes
+    from dtopics.store.tables import table_bytes
 
     rows = docstrings()
     kept = np.random.default_rng(0).permutation(len(rows))[:n_documents]

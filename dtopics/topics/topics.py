@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from dtopics.data import OUTLIER
 from dtopics.embedding.checks import unit
-from dtopics.errors import EmbeddingError, RunError
+from dtopics.errors import DamagedError, EmbeddingError
 from dtopics.representation.words import topic_name
 from dtopics.store import Location
-from dtopics.store.stage import read_table, table_bytes
+from dtopics.store.tables import read_table, table_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,16 +170,16 @@ class Topics:
 
         Raises
         ------
-        RunError
-            Where there are no topics.
+        DamagedError
+            Where there are no topics, or they are not as they were written.
         """
         try:
             table = read_table(folder / "topics.parquet")
             examples = read_table(folder / "examples.parquet").to_pylist()
             aspects = json.loads((folder / "aspects.json").read())
-        except FileNotFoundError as error:
-            message = f"no topics at {folder}; run the same `dtopics fit` again"
-            raise RunError(message) from error
+        except (FileNotFoundError, DamagedError, ValueError) as error:
+            message = f"no topics at {folder}, or not all; run the same `dtopics fit` again"
+            raise DamagedError(message, folder.url) from error
         rows = table.drop_columns(["centroid"]).to_pylist()
         lists = table["centroid"].combine_chunks()
         found: dict[int, list[Example]] = {row["topic"]: [] for row in rows}

@@ -10,7 +10,7 @@ from dtopics.report.forecast import forecast
 from dtopics.representation.tokens import tokenize_block
 from dtopics.representation.vectorizer import as_counting
 from dtopics.representation.vocabulary import many_terms
-from dtopics.store.stage import table_bytes
+from dtopics.store.tables import table_bytes
 
 
 def texts_of(n, seed=0):

@@ -1,0 +1,204 @@
+"""Real processes, struck where they write; what they leave, compared with an undisturbed run."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from dtopics.store import Location, Run
+from dtopics.testing import made_up
+from dtopics.testing.failing import Failures, Rule
+from dtopics.topics import Topics
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
+from runs import artefacts
+
+DRIVER = Path(__file__).parent / "driver.py"
+#: A job that has not ended after so many seconds hangs.
+PATIENCE_S = 150
+#: Seconds without a sign after which the scheduler takes a worker for dead.
+TTL_S = 8
+N, N_MORE = 2_000, 400
+
+
+@dataclass
+class Job:
+    """A folder with documents, a run and rules by which its file system fails."""
+
+    folder: Path
+    what: str = "fit"
+    environment: dict = field(default_factory=dict)
+    runs: int = 0
+    faults: int = 0
+
+    @property
+    def failures(self):
+        return Failures(self.folder / "failures")
+
+    @property
+    def root(self):
+        """The run directory that the job writes to."""
+        return self.folder / ("new/_dtopics" if self.what == "transform" else "run")
+
+    @property
+    def run(self):
+        return Run.open(Location(str(self.root)))
+
+    def start(self, *address):
+        """Start the job's command."""
+        self.runs += 1
+        environment = {
+            **os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL_S}s",
+            **self.environment,
+        }  # fmt: skip
+        log = (self.folder / f"log-{self.what}-{self.runs}").open("w")
+        return subprocess.Popen(
+            [sys.executable, str(DRIVER), self.what, str(self.folder), *address],
+            env=environment, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def do(self, *address):
+        """Run the command to its end; return its exit code."""
+        process = self.start(*address)
+        try:
+            return process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail(f"hangs: {self.log()}")
+
+    def log(self):
+        """What the last command said."""
+        return (self.folder / f"log-{self.what}-{self.runs}").read_text()[-3_000:]
+
+    def do_until_done(self, most):
+        """Run the same command again until it succeeds."""
+        for _ in range(most):
+            if self.do() == 0:
+                return
+        pytest.fail(f"not done after {most} runs: {self.log()}")
+
+    def set(self, *rules):
+        self.failures.set(rules)
+
+    def receipts(self):
+        """The receipts that are there, by path, as they are."""
+        found = self.root.glob("stages/*/*/receipts/**/*.json")
+        return {str(path): path.read_bytes() for path in found}
+
+    def redone(self):
+        """How many receipts were written more than once."""
+        asked = Counter()
+        for (operation, path), count in self.failures.requests().items():
+            if operation == "write" and "/receipts/" in path and path.endswith(".json"):
+                asked[path] += count
+        return sum(count - 1 for count in asked.values() if count > 1)
+
+    def outcome(self):
+        """Everything that the job is for, as hashes."""
+        run = self.run
+        found = {f"{stage} {block}": sha for (stage, block), sha in artefacts(run).items()}
+        parts = self.folder / ("new" if self.what == "transform" else "run/assignments")
+        rows = 0
+        for part in sorted(parts.glob("part-*.parquet")):
+            found[part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
+            rows += pq.read_metadata(part).num_rows
+        found["rows"] = str(rows)
+        if self.what != "transform":
+            topics = Topics.load(run.topics_folder(run.finished["topics_version"]))
+            found["topics"] = hashlib.sha256(json.dumps(topics.content()).encode()).hexdigest()
+        return found
+
+    def check(self, undisturbed, fault, where):
+        """Compare with the undisturbed run, and note the row of the fault matrix."""
+        found, expected = self.outcome(), undisturbed[self.what]
+        differing = [key for key in expected.keys() | found.keys()
+                     if expected.get(key) != found.get(key)]  # fmt: skip
+        row = {
+            "fault": fault, "where": where, "runs": self.runs,
+            "injected": self.faults or self.failures.injected,
+            "redone": self.redone(), "lost": int(expected["rows"]) - int(found["rows"]),
+            "differing": len(differing),
+        }  # fmt: skip
+        if "DTOPICS_FAULTS" in os.environ:
+            with Path(os.environ["DTOPICS_FAULTS"]).open("a") as lines:
+                lines.write(json.dumps(row) + "\n")
+        assert differing == []
+        assert row["lost"] == 0
+        return row
+
+
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory):
+    """A folder with the documents of every job."""
+    folder = tmp_path_factory.mktemp("documents")
+    made = made_up(N + N_MORE, 8, outliers=0.1, empty=0.01, random_state=11)
+    import pyarrow as pa
+
+    for name, rows in (("documents", slice(0, N)), ("more", slice(N, None))):
+        table = pa.table(
+            {"text": made.texts[rows], "id": [f"d{i}" for i in range(N + N_MORE)][rows]}
+        )
+        pq.write_table(table, folder / f"{name}.parquet", row_group_size=150)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path, documents):
+    """A job that has not begun."""
+    for name in ("documents", "more"):
+        shutil.copy2(documents / f"{name}.parquet", tmp_path)
+    made = Job(tmp_path)
+    made.set()
+    return made
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory, documents):
+    """The folder of a fit, a transform and an update in which nothing happened."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for name in ("documents", "more"):
+        shutil.copy2(documents / f"{name}.parquet", folder)
+    job = Job(folder)
+    job.set()
+    outcomes, stages = {}, {}
+    for what in ("fit", "transform", "update"):
+        job.what, job.runs = what, 0
+        assert job.do() == 0, job.log()
+        outcomes[what] = job.outcome()
+        stages[what] = [stage.name for stage in job.run.in_use()]
+        if what == "fit":
+            shutil.copytree(folder / "run", folder / "fitted")
+    return folder, outcomes, stages
+
+
+@pytest.fixture(scope="session")
+def undisturbed(reference):
+    """The hashes of what each job leaves, undisturbed."""
+    return reference[1]
+
+
+@pytest.fixture(scope="session")
+def stages(reference):
+    """The stages of each job, in their order."""
+    return reference[2]
+
+
+@pytest.fixture
+def fitted(job, reference):
+    """A job whose fit is done."""
+    shutil.copytree(reference[0] / "fitted", job.folder / "run")
+    return job
+
+
+def at(stage, what="receipts", kind="SIGKILL", **more):
+    """Return the rule that strikes once when a stage writes data or a receipt."""
+    parts = {"receipts": "receipts/*.json", "data": "*"}[what]
+    return Rule(kind, "write", f"*/stages/{stage}/*/{parts}", **more)
