@@ -11,6 +11,9 @@ import click
 from dtopics.cli.running import reported
 from dtopics.errors import SettingError
 
+CONNECT = (
+    "ssh -o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o ConnectTimeout=20"
+)
 WAYS = ("local", "scheduler", "slurm", "slurm-elastic", "kubernetes", "ssh")
 
 
@@ -32,13 +35,17 @@ WAYS = ("local", "scheduler", "slurm", "slurm-elastic", "kubernetes", "ssh")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE",
               help="A variable of every process; written into the job's files.")  # fmt: skip
 @click.option("--python", metavar="PATH", help="The interpreter on the machines; else this one.")
-@click.option("--scheduler", metavar="ADDRESS", help="On scheduler: the one that is there.")
+@click.option("--scheduler", metavar="ADDRESS",
+              help="On scheduler: the one that is there. On ssh: the first host, where the others "
+                   "reach it by another name than --hosts has.")  # fmt: skip
 @click.option("--time", default="24:00:00", show_default=True, help="SLURM's limit.")
 @click.option("--sbatch", "options", multiple=True, metavar="OPTION",
               help="More for sbatch, such as --sbatch=--partition=gpu.")  # fmt: skip
 @click.option("--sbatch-worker", "worker_options", multiple=True, metavar="OPTION",
               help="More for the jobs of elastic workers.")  # fmt: skip
 @click.option("--hosts", help="On ssh: hosts with commas between, the scheduler's first.")
+@click.option("--ssh", "connect", default=CONNECT, show_default=True,
+              help="On ssh: what runs a command on the host whose name follows.")  # fmt: skip
 @click.option("--image", help="On kubernetes: the image that cluster/Dockerfile makes.")
 @click.option("--namespace", default="default", show_default=True, help="On kubernetes.")
 @click.option("--secret", help="On kubernetes: a Secret with the store's credentials.")
@@ -105,7 +112,8 @@ def chosen(way: str, command: Sequence[str], folder: Path, options: dict[str, An
             return ElasticSlurm(job, options["time"], options["options"],
                                 options["worker_options"])  # fmt: skip
         case "ssh":
-            return Ssh(job, tuple(_needed(options, "hosts", way).split(",")))
+            hosts = tuple(_needed(options, "hosts", way).split(","))
+            return Ssh(job, hosts, connect=options["connect"], head=options["scheduler"])
         case _:
             return Kubernetes(job, _needed(options, "image", way), options["namespace"],
                               options["secret"], options["service_account"])  # fmt: skip

@@ -110,9 +110,7 @@ class Location:
 
     def read(self, start: int | None = None, stop: int | None = None) -> bytes:
         """Return the bytes, or a range of them; FileNotFoundError where there is none."""
-        found: bytes = self._patiently(
-            lambda: self.fs.cat_file(self.path, start=start, end=stop)
-        )
+        found: bytes = self._patiently(lambda: self.fs.cat_file(self.path, start=start, end=stop))
         return found
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:

@@ -178,6 +178,13 @@ def prepare(way: Way) -> Path:
     return folder
 
 
+def in_background(job: Job) -> str:
+    """Start a job's script so that it goes on without this process; return its process id."""
+    start = 'nohup "$0" >> "$1" 2>&1 < /dev/null & echo $!'
+    words = ["setsid", "bash", "-c", start, str(job.place / "job.sh"), str(job.place / "log.txt")]
+    return f"process {told(words)}"
+
+
 def told(command: Sequence[str]) -> str:
     """Run a command of the cluster's and return what it says.
 

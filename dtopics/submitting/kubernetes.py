@@ -107,7 +107,7 @@ class Kubernetes:
                    "--no-dashboard"]  # fmt: skip
         container = self._container("worker", command, memory=job.memory, cores=job.threads)
         if job.gpus:
-            container["resources"]["limits"]["nvidia.com/gpu"] = job.gpus
+            container["resources"]["limits"]["nvidia.com/gpu"] = str(job.gpus)
         tolerations = [
             {"key": key, "operator": "Equal", "value": value, "effect": "NoSchedule"}
             for key, value in SPOT_TAINTS.items()
@@ -159,7 +159,7 @@ class Kubernetes:
             "image": self.image,
             "args": list(command),
             "env": [{"name": key, "value": value} for key, value in variables.items()],
-            "resources": {"requests": {"cpu": cores, "memory": size}, "limits": {"memory": size}},
+            "resources": {"requests": {"cpu": str(cores), "memory": size}, "limits": {"memory": size}},
         }
         if self.secret is not None:
             container["envFrom"] = [{"secretRef": {"name": self.secret}}]

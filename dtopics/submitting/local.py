@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from dataclasses import dataclass
 
-from dtopics.submitting.job import Job
+from dtopics.submitting.job import Job, in_background
 
 #: Begins a command again where its exit code says that it can go on.
 AGAIN = """\
@@ -49,10 +48,4 @@ class Local:
 
     def send(self) -> str:
         """Start the script in the background; return its process id."""
-        script, log = self.job.place / "job.sh", self.job.place / "log.txt"
-        with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 (the script just written)
-                [str(script)], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
-        return f"process {process.pid}"
+        return in_background(self.job)

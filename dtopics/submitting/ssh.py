@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dtopics.errors import SettingError
-from dtopics.submitting.job import Job
+from dtopics.submitting.job import Job, in_background
 from dtopics.submitting.local import AGAIN
 
 _SCRIPT = """\
@@ -51,16 +50,16 @@ class Ssh:
         The command that runs a shell on a host whose name follows.
     every : int
         Seconds before a lost connection is made again.
+    head : str or None
+        The first host's address as the others reach it, where that is not its name here.
     """
 
     job: Job
     hosts: Sequence[str]
     port: int = 8786
-    connect: str = (
-        "ssh -o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=3 "
-        "-o ConnectTimeout=20"
-    )
+    connect: str = "ssh -o BatchMode=yes"
     every: int = 5
+    head: str | None = None
 
     def __post_init__(self) -> None:
         if not self.hosts or any(not host.strip() or host.startswith("-") for host in self.hosts):
@@ -70,14 +69,15 @@ class Ssh:
     @property
     def address(self) -> str:
         """Where the scheduler answers."""
-        host = self.hosts[0].rpartition("@")[2]
+        host = self.head or self.hosts[0].rpartition("@")[2]
         return f"{'tls' if self.job.tls else 'tcp'}://{host}:{self.port}"
 
     def files(self) -> dict[str, str]:
         """Return ``job.sh`` for this machine, and what it has the hosts do."""
         job, exports = self.job, self.job.exports()
         pid = f"/tmp/dtopics-{job.name}.pid"  # noqa: S108 (a process id, on the hosts)
-        scheduler = job.scheduler("--port", str(self.port))
+        host = [] if self.head is None else ["--host", self.address]
+        scheduler = job.scheduler("--port", str(self.port), *host)
         worker = job.worker(self.address)
         script = _SCRIPT.format(
             folder=shlex.quote(str(job.place)), connect=self.connect, every=self.every,
@@ -98,10 +98,4 @@ class Ssh:
 
     def send(self) -> str:
         """Start the script in the background; return its process id."""
-        script, log = self.job.place / "job.sh", self.job.place / "log.txt"
-        with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 (the script just written)
-                [str(script)], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
-        return f"process {process.pid}"
+        return in_background(self.job)

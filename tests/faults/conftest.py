@@ -59,11 +59,11 @@ class Job:
             **os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL_S}s",
             **self.environment,
         }  # fmt: skip
-        log = (self.folder / f"log-{self.what}-{self.runs}").open("w")
-        return subprocess.Popen(
-            [sys.executable, str(DRIVER), self.what, str(self.folder), *address],
-            env=environment, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        with (self.folder / f"log-{self.what}-{self.runs}").open("w") as log:
+            return subprocess.Popen(
+                [sys.executable, str(DRIVER), self.what, str(self.folder), *address],
+                env=environment, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
 
     def do(self, *address):
         """Run the command to its end; return its exit code."""

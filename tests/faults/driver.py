@@ -55,7 +55,7 @@ def main(what, folder, address=None):
         if address is not None:
             work(what, folder, failures, address)
             return
-        with local_cluster(LocalSettings(workers=2, memory_limit="900MB")) as client:
+        with local_cluster(LocalSettings(workers=2, memory_limit="1.6GiB")) as client:
             failures.introduce("scheduler", client.run_on_scheduler(os.getpid))
             work(what, folder, failures, client)
     except DTopicsError as error:

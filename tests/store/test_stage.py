@@ -40,13 +40,15 @@ def test_rows_come_back_and_zarr_reads_them(tmp_path, dtype):
 def test_a_chunk_of_fill_values_is_written_all_the_same(tmp_path):
     stage, blocks = a_stage(tmp_path)
     stage.write_block(blocks[0], {"x": np.full((ROWS, 2), np.nan, np.float32)})
-    assert (tmp_path / "data.zarr/0000/x/c/0/0").stat().st_size == ROWS * 2 * 4 + 4  # and the checksum
+    assert (
+        tmp_path / "data.zarr/0000/x/c/0/0"
+    ).stat().st_size == ROWS * 2 * 4 + 4  # and the checksum
 
 
 def test_a_missing_chunk_is_an_error_not_zeros(tmp_path):
     stage, blocks = a_stage(tmp_path)
     stage.write_block(blocks[0], {"x": np.zeros((ROWS, 2), np.float32)})
-    with pytest.raises(DamagedError, match="thing of 0000/000001: .* is missing"):
+    with pytest.raises(DamagedError, match=r"thing of 0000/000001: .* is missing"):
         stage.array("x", blocks[1])
 
 

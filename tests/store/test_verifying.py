@@ -71,7 +71,7 @@ def test_every_damage_is_found_by_name_and_done_again(tmp_path, pattern, how):
     assert remove_noted(run) == []
     left = stage.done("0000")
     assert left == ({0, 1, 2} - ({int(name[-6:])} if name != "whole" else set()))
-    again, stage = written(tmp_path)
+    _, stage = written(tmp_path)
     assert checked(stage) == []
     for block in BLOCKS:
         assert stage.array("x", block)[0, 0] == block.index
@@ -131,7 +131,7 @@ def test_a_chunk_that_is_not_whole_is_written_over_by_the_next(tmp_path):
 
 
 def test_the_damage_of_another_run_is_not_touched(tmp_path):
-    run, stage = written(tmp_path)
+    _, stage = written(tmp_path)
     other = Run(Location(str(tmp_path / "other")))
     assert not remove(other, stage.location.url, "0000/000001")
     assert stage.done("0000") == {0, 1, 2}
