@@ -29,8 +29,12 @@ ENDINGS = {
 FORMATS = ("parquet", "jsonl", "csv", "tsv", "text", "files")
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 
-#: Small, because a decoder answers each with up to a thousand times as much.
-CHUNK_BYTES = 64 << 10
+#: What is read of a file at a time, and what a decoder may make of it at a time.
+CHUNK_BYTES, DECODED_BYTES = 64 << 10, 1 << 20
+#: The same of a file whose size is estimated.
+SAMPLED_BYTES = 4 << 10
+#: A file that holds more than so many times its size, and is large, is made to fill a disk.
+MOST_EXPANDED, LARGE_BYTES = 200, 1 << 30
 
 
 def compression_of(url: str) -> str | None:
@@ -205,46 +209,110 @@ def stream_bytes(location: Location) -> Iterator[bytes]:
 def sample_bytes(location: Location, n_bytes: int) -> tuple[bytes, int]:
     """Return a file's first bytes, decompressed, and how many stored bytes they were."""
     held: list[bytes] = []
-    size = 0
+    size = told = 0
     with reading(location.url), location.open() as file:
-        for chunk in _chunks(file, location.url):
-            held.append(chunk)
-            size += len(chunk)
-            if size >= n_bytes:
+        for chunk in _chunks(file, location.url, SAMPLED_BYTES):
+            here = file.tell()
+            if size >= n_bytes and here > told:  # all that the bytes before have become is held
                 break
-        return b"".join(held), file.tell()
+            held.append(chunk)
+            size, told = size + len(chunk), here
+        return b"".join(held), told
 
 
-def _chunks(file: IO[bytes], url: str) -> Iterator[bytes]:
+def _chunks(file: IO[bytes], url: str, n_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
     ending = compression_of(url)
     if ending is None:
         return iter(lambda: file.read(CHUNK_BYTES), b"")
-    return _decompress(file, _decoder(ending))
+    return _within_limit(_decompress(file, _decoder(ending), n_bytes), file, url)
 
 
-def _decompress(file: IO[bytes], make: Callable[[], Any]) -> Iterator[bytes]:
+def _within_limit(chunks: Iterator[bytes], file: IO[bytes], url: str) -> Iterator[bytes]:
+    """Pass on what a file holds, unless it holds far more than texts do in so few bytes.
+
+    Raises
+    ------
+    CorpusError
+    """
+    import dask
+
+    most = float(dask.config.get("dtopics.corpus.most-expanded", MOST_EXPANDED))
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > LARGE_BYTES and size > most * max(file.tell(), 1):
+            message = (
+                f"{url} holds more than {most:g} times its size; no text is compressed so well, "
+                "and the rest is not read. If it is what you want, give Dask's setting "
+                "dtopics.corpus.most-expanded a larger number"
+            )
+            raise CorpusError(message)
+        yield chunk
+
+
+def _decompress(file: IO[bytes], make: Callable[[], Any], n_bytes: int) -> Iterator[bytes]:
     decoder = None
-    for data in iter(lambda: file.read(CHUNK_BYTES), b""):
+    for data in iter(lambda: file.read(n_bytes), b""):
         chunk = data
         while chunk:
             if decoder is None:
                 chunk = chunk.lstrip(b"\0")  # gzip and xz allow padding between their members
                 decoder = make() if chunk else None
                 continue
-            yield decoder.decompress(chunk)
+            yield from decoder.decompress(chunk)
             chunk = decoder.unused_data if decoder.eof else b""
             decoder = None if decoder.eof else decoder
     if decoder is not None:
         raise EOFError("the compressed data end too early; the file is truncated")
 
 
+class _Gzip:
+    """zlib's decoder, a chunk at a time however much a few bytes become."""
+
+    def __init__(self) -> None:
+        self.inner = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self.inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self.inner.unused_data
+
+    def decompress(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            yield self.inner.decompress(data, DECODED_BYTES)
+            data = self.inner.unconsumed_tail
+
+
+class _Held:
+    """bz2's or lzma's decoder, a chunk at a time: it holds what it was given."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    @property
+    def eof(self) -> bool:
+        return bool(self.inner.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self.inner.unused_data)
+
+    def decompress(self, data: bytes) -> Iterator[bytes]:
+        yield self.inner.decompress(data, DECODED_BYTES)
+        while not self.inner.needs_input and not self.inner.eof:
+            yield self.inner.decompress(b"", DECODED_BYTES)
+
+
 def _decoder(ending: str) -> Callable[[], Any]:
     if ending == ".gz":
-        return lambda: zlib.decompressobj(wbits=31)
+        return _Gzip
     if ending == ".bz2":
-        return bz2.BZ2Decompressor
+        return lambda: _Held(bz2.BZ2Decompressor())
     if ending == ".xz":
-        return lzma.LZMADecompressor
+        return lambda: _Held(lzma.LZMADecompressor())
     try:
         import zstandard
     except ImportError as error:
@@ -257,6 +325,7 @@ def _decoder(ending: str) -> Callable[[], Any]:
 
         def __init__(self) -> None:
             self.inner = zstandard.ZstdDecompressor().decompressobj()
+            self.beyond = b""
 
         @property
         def eof(self) -> bool:
@@ -264,12 +333,17 @@ def _decoder(ending: str) -> Callable[[], Any]:
 
         @property
         def unused_data(self) -> bytes:
-            return bytes(self.inner.unused_data)
+            return bytes(self.inner.unused_data) + self.beyond
 
-        def decompress(self, data: bytes) -> bytes:
-            try:
-                return bytes(self.inner.decompress(data))
-            except zstandard.ZstdError as error:
-                raise EOFError(str(error)) from error
+        def decompress(self, data: bytes) -> Iterator[bytes]:
+            # it cannot be told how much to return: a kilobyte becomes some megabytes at most
+            for start in range(0, len(data), 1024):
+                if self.inner.eof:
+                    self.beyond += data[start : start + 1024]
+                    continue
+                try:
+                    yield self.inner.decompress(data[start : start + 1024])
+                except zstandard.ZstdError as error:
+                    raise EOFError(str(error)) from error
 
     return Decoder

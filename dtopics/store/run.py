@@ -15,6 +15,7 @@ from dtopics.store.fingerprint import fingerprint
 from dtopics.store.lease import Lease
 from dtopics.store.location import Location
 from dtopics.store.stage import Stage
+from dtopics.store.state import check_stage, check_state
 
 FORMAT_VERSION = 1
 
@@ -83,7 +84,9 @@ class Run:
                 "use the version of dtopics that wrote it"
             )
             raise RunError(message)
-        self.state = {"stages": {}, **state}
+        state = {"stages": {}, **state}
+        check_state(state, str(self.location))
+        self.state = state
         self.n_segments = state.get("fitted", {}).get("segments", 1)
         return True
 
@@ -354,6 +357,7 @@ class Run:
 
     def stage_at(self, name: str, key: str) -> Stage:
         """Return a stage by its name and fingerprint, as it lies there."""
+        check_stage(name, key)
         planned = [[s["name"], s["n_rows"], s["block_rows"]] for s in self.segments]
         divided = self.state.get("divided", {}).get(key, planned)
         if planned and planned[0] in divided:  # the plan's blocks, and others beside them

@@ -32,6 +32,7 @@ from dtopics.data import Block, Receipt, Result
 from dtopics.errors import DamagedError
 from dtopics.store import arrays
 from dtopics.store.location import Location
+from dtopics.store.state import check_block
 from dtopics.store.tables import create_table, read_table
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ class Stage:
 
     def remove(self, block: str) -> None:
         """Remove a block's receipt and data, or the global step's (``whole``), to be done again."""
+        check_block(block)
         (self.location / "receipts" / f"{block}.json").remove()
         (self.location / "quarantine" / f"{block}.json").remove()
         segment, _, index = block.partition("/")

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dtopics.data import Receipt
-from dtopics.errors import DamagedError
-from dtopics.store.location import Location
+from dtopics.errors import DamagedError, RunError
 from dtopics.store.run import Run
 from dtopics.store.stage import WHOLE, Stage
+from dtopics.store.state import check_stage
 
 #: Where `note` leaves what a check found, for the next command that works on the run.
 DAMAGED = "damaged.json"
@@ -89,13 +89,16 @@ def remove_noted(run: Run) -> list[str]:
     """Remove what a check found damaged, and say what it was."""
     noted = run.location / DAMAGED
     try:
-        found = json.loads(noted.read())
+        found = [Damage(**item) for item in json.loads(noted.read())]
     except FileNotFoundError:
         return []
+    except (ValueError, TypeError) as error:
+        message = f"{noted} is not what a check leaves: {error}; remove it"
+        raise RunError(message) from error
     for item in found:
-        remove(run, item["stage"], item["block"])
+        remove(run, item.stage, item.block)
     noted.remove()
-    return [item["what"] for item in found]
+    return [item.what for item in found]
 
 
 def remove(run: Run, stage: str, block: str) -> bool:
@@ -103,13 +106,15 @@ def remove(run: Run, stage: str, block: str) -> bool:
 
     Without a block, all of the stage goes, or of the version of the topics that is named.
     """
-    if stage.startswith(f"{run.location.url}/topics/"):
-        Location(stage, run.location.storage_options).remove()
-        return True
-    root = f"{run.location.url}/stages/"
-    if not stage.startswith(root):
+    url = run.location.url
+    if not stage.startswith((f"{url}/topics/", f"{url}/stages/")):
         return False
-    name, _, key = stage.removeprefix(root).partition("/")
+    kind, _, place = stage.removeprefix(f"{url}/").partition("/")
+    if kind == "topics":
+        check_stage(kind, place)
+        run.topics_folder(place).remove()
+        return True
+    name, _, key = place.partition("/")
     found = run.stage_at(name, key)
     if block:
         found.remove(block)

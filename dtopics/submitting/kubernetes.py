@@ -84,7 +84,10 @@ class Kubernetes:
         container = self._container("dtopics", command, memory="2GiB", cores=1)
         failing = [
             {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [2, 3]}},
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+            {
+                "action": "Ignore",
+                "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+            },
         ]
         pod = {**self._pod(container), "restartPolicy": "Never", "affinity": not_spot()}
         return {
@@ -159,7 +162,10 @@ class Kubernetes:
             "image": self.image,
             "args": list(command),
             "env": [{"name": key, "value": value} for key, value in variables.items()],
-            "resources": {"requests": {"cpu": str(cores), "memory": size}, "limits": {"memory": size}},
+            "resources": {
+                "requests": {"cpu": str(cores), "memory": size},
+                "limits": {"memory": size},
+            },
         }
         if self.secret is not None:
             container["envFrom"] = [{"secretRef": {"name": self.secret}}]
