@@ -33,6 +33,7 @@ COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 CHUNK_BYTES, DECODED_BYTES = 64 << 10, 1 << 20
 #: The same of a file whose size is estimated.
 SAMPLED_BYTES = 4 << 10
+ZSTD_BYTES = 256
 #: A file that holds more than so many times its size, and is large, is made to fill a disk.
 MOST_EXPANDED, LARGE_BYTES = 200, 1 << 30
 
@@ -336,13 +337,13 @@ def _decoder(ending: str) -> Callable[[], Any]:
             return bytes(self.inner.unused_data) + self.beyond
 
         def decompress(self, data: bytes) -> Iterator[bytes]:
-            # it cannot be told how much to return: a kilobyte becomes some megabytes at most
-            for start in range(0, len(data), 1024):
+            # it cannot be told how much to return: so few bytes become some megabytes at most
+            for start in range(0, len(data), ZSTD_BYTES):
                 if self.inner.eof:
-                    self.beyond += data[start : start + 1024]
+                    self.beyond += data[start : start + ZSTD_BYTES]
                     continue
                 try:
-                    yield self.inner.decompress(data[start : start + 1024])
+                    yield self.inner.decompress(data[start : start + ZSTD_BYTES])
                 except zstandard.ZstdError as error:
                     raise EOFError(str(error)) from error
 

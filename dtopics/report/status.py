@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dtopics.data import Receipt
 from dtopics.store import Run, Stage
 
 #: The stages whose steps read documents.
@@ -116,9 +117,15 @@ def _stage(stage: Stage, *, finished: bool) -> StageStatus:
         len(receipts) or len(all_),
         n_blocks,
         sum(receipt.rows for receipt in receipts),
-        sum(receipt.bytes + receipt.notes.get("file_bytes", 0) for receipt in all_),
+        sum(receipt.bytes + _counted(receipt, "file_bytes") for receipt in all_),
         sum(receipt.seconds for receipt in all_),
     )
+
+
+def _counted(receipt: Receipt, name: str) -> int:
+    """Return a count among a receipt's notes; none where it is not there, or is no number."""
+    value = receipt.notes.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _notes(run: Run) -> dict[str, int]:
@@ -130,7 +137,7 @@ def _notes(run: Run) -> dict[str, int]:
         for receipt in stage.receipts() if names else ():
             for name in names:
                 said = name.replace("_", " ")
-                totals[said] = totals.get(said, 0) + int(receipt.notes.get(name, 0))
+                totals[said] = totals.get(said, 0) + _counted(receipt, name)
     return totals
 
 

@@ -124,15 +124,17 @@ def read_info(array: Location) -> ArrayInfo:
     data = (array / "zarr.json").read()
     try:
         metadata = json.loads(data)
-        return ArrayInfo(
+        info = ArrayInfo(
             tuple(metadata["shape"]),
             tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"]),
             np.dtype(metadata["data_type"]).newbyteorder("<"),
             "crc32c" in [codec["name"] for codec in metadata["codecs"]],
         )
+        _check_info(info)
     except (ValueError, TypeError, LookupError) as error:
         message = f"{array}/zarr.json is not an array's that dtopics wrote: {error}"
         raise DamagedError(message) from error
+    return info
 
 
 def write_array(array: Location, values: NDArray[Any], chunk_rows: int = 65_536) -> list[bytes]:
@@ -198,6 +200,16 @@ def _fill_value(dtype: np.dtype[Any]) -> Any:
     if dtype.kind == "b":
         return False
     return np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max
+
+
+def _check_info(info: ArrayInfo) -> None:
+    sizes = [*info.shape, *info.chunk_shape]
+    if not all(isinstance(size, int) and 0 <= size < 1 << 40 for size in sizes):
+        raise ValueError(f"{sizes!r:.80} are no sizes")
+    if not info.shape or len(info.shape) != len(info.chunk_shape) or 0 in info.chunk_shape[:1]:
+        raise ValueError(f"{info.shape} is no shape in chunks of {info.chunk_shape}")
+    if info.dtype.kind not in "iufb":
+        raise ValueError(f"{info.dtype} is no type of numbers")
 
 
 def _checksum(data: bytes | memoryview) -> bytes:

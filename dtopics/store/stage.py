@@ -386,10 +386,20 @@ def _to_json(receipt: Receipt) -> bytes:
 
 def _from_json(location: Location, data: bytes) -> Receipt:
     try:
-        return Receipt(**json.loads(data))
+        return _as_receipt(json.loads(data))
     except (ValueError, TypeError) as error:
         message = f"{location} is no receipt: {error}"
         raise DamagedError(message) from error
+
+
+def _as_receipt(said: Mapping[str, Any]) -> Receipt:
+    found = Receipt(**said)
+    kinds = {"name": str, "rows": int, "bytes": int, "sha256": str, "seconds": int | float,
+             "notes": dict, "parts": dict}  # fmt: skip
+    for name, kind in kinds.items():
+        if not isinstance(getattr(found, name), kind):
+            raise TypeError(f"its {name} are {getattr(found, name)!r:.80}")
+    return found
 
 
 def _loads(location: Location) -> Any:

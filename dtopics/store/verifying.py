@@ -96,7 +96,11 @@ def remove_noted(run: Run) -> list[str]:
         message = f"{noted} is not what a check leaves: {error}; remove it"
         raise RunError(message) from error
     for item in found:
-        remove(run, item.stage, item.block)
+        try:
+            remove(run, item.stage, item.block)
+        except (ValueError, AttributeError, TypeError) as error:
+            message = f"{noted} names what is no part of a run: {error}; remove it"
+            raise RunError(message) from error
     noted.remove()
     return [item.what for item in found]
 

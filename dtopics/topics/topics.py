@@ -173,6 +173,8 @@ class Topics:
         DamagedError
             Where there are no topics, or they are not as they were written.
         """
+        import pyarrow as pa
+
         try:
             table = read_table(folder / "topics.parquet")
             examples = read_table(folder / "examples.parquet").to_pylist()
@@ -180,6 +182,16 @@ class Topics:
         except (FileNotFoundError, DamagedError, ValueError) as error:
             message = f"no topics at {folder}, or not all; run the same `dtopics fit` again"
             raise DamagedError(message, folder.url) from error
+        try:
+            return cls._of_tables(table, examples, aspects)
+        except (LookupError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+            message = f"the topics at {folder} are not what dtopics writes: {error}"
+            raise DamagedError(message, folder.url) from error
+
+    @classmethod
+    def _of_tables(
+        cls, table: pa.Table, examples: list[dict[str, Any]], aspects: Mapping[str, Any]
+    ) -> Topics:
         rows = table.drop_columns(["centroid"]).to_pylist()
         lists = table["centroid"].combine_chunks()
         found: dict[int, list[Example]] = {row["topic"]: [] for row in rows}
