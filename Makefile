@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help env demo test test-slow lint format types bench bench-scale docs clean
+.PHONY: help env demo test test-slow test-faults soak lint format types bench bench-scale docs clean
 help:  ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -34,9 +34,13 @@ demo: $(BIN)/.installed  ## Find the topics of some 2,500 docstrings of the pack
 		--id-column id --class-column label --min-topic-size 15 --stop-words english
 
 test: $(BIN)/.tested  ## Run the tests (under 12 minutes on 2 cores)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not faults'
 test-slow: $(BIN)/.tested  ## Run the longer checks
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m 'slow and not faults'
+test-faults: $(BIN)/.tested  ## Strike real processes and compare (an hour; FAULTS="not slow" for five minutes)
+	$(BIN)/python -m pytest tests/faults -m "faults $(if $(FAULTS),and $(FAULTS))"
+soak: $(BIN)/.tested  ## Runs with random faults (MINUTES=30)
+	$(BIN)/python tests/faults/soak.py $(MINUTES)
 lint: $(BIN)/.tested  ## Check style and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

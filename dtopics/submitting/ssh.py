@@ -76,7 +76,7 @@ class Ssh:
         """Return ``job.sh`` for this machine, and what it has the hosts do."""
         job, exports = self.job, self.job.exports()
         pid = f"/tmp/dtopics-{job.name}.pid"  # noqa: S108 (a process id, on the hosts)
-        host = [] if self.head is None else ["--host", self.address]
+        host = [] if self.head is None else ["--host", self.head]
         scheduler = job.scheduler("--port", str(self.port), *host)
         worker = job.worker(self.address)
         script = _SCRIPT.format(

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -135,18 +136,20 @@ class Job:
         return row
 
 
+def write_documents(folder):
+    """Write what every job reads."""
+    made = made_up(N + N_MORE, 8, outliers=0.1, empty=0.01, random_state=11)
+    ids = [f"d{row}" for row in range(N + N_MORE)]
+    for name, rows in (("documents", slice(0, N)), ("more", slice(N, None))):
+        table = pa.table({"text": made.texts[rows], "id": ids[rows]})
+        pq.write_table(table, folder / f"{name}.parquet", row_group_size=150)
+
+
 @pytest.fixture(scope="session")
 def documents(tmp_path_factory):
     """A folder with the documents of every job."""
     folder = tmp_path_factory.mktemp("documents")
-    made = made_up(N + N_MORE, 8, outliers=0.1, empty=0.01, random_state=11)
-    import pyarrow as pa
-
-    for name, rows in (("documents", slice(0, N)), ("more", slice(N, None))):
-        table = pa.table(
-            {"text": made.texts[rows], "id": [f"d{i}" for i in range(N + N_MORE)][rows]}
-        )
-        pq.write_table(table, folder / f"{name}.parquet", row_group_size=150)
+    write_documents(folder)
     return folder
 
 
