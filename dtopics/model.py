@@ -239,6 +239,18 @@ class TopicModel(Reading, LaterSteps, DocumentSteps, Pictures, Exchange, BaseEst
         """
         return self._fit(documents, embeddings, y, client=client)
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        return self._without_secrets(super().__repr__(N_CHAR_MAX))
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Return what notebooks show."""
+        shown = super()._repr_mimebundle_(**kwargs)
+        return {kind: self._without_secrets(text) for kind, text in shown.items()}
+
+    def _without_secrets(self, text: str) -> str:
+        options = self.storage_options or {}
+        return Location("memory://", options).without_secrets(text)
+
     def fit_transform(
         self, documents: Any, embeddings: Any = None, y: Any = None, *, client: Any = None
     ) -> tuple[Any, Any]:

@@ -235,7 +235,8 @@ def raise_failures(stage: Stage, errors: Mapping[str, BaseException]) -> None:
     """Record failures and raise BlockError, where there are any; the first is its cause."""
     if not errors:
         return
-    failures = {name: f"{type(error).__name__}: {error}" for name, error in errors.items()}
+    hide = stage.location.without_secrets
+    failures = {name: hide(f"{type(error).__name__}: {error}") for name, error in errors.items()}
     stage.record_failures(failures)
     lines = [f"  {name}: {reason}" for name, reason in sorted(failures.items())[:10]]
     more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""

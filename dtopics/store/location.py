@@ -9,11 +9,12 @@ conditional put, memory from a lock. fsspec's local ``mode="create"`` and Zarr's
 from __future__ import annotations
 
 import contextlib
+import html
 import os
 import posixpath
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 #: Stores whose put can be told to fail when the object exists.
 CONDITIONAL_PUT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
+#: Shorter texts in storage options are names of regions and the like.
+LEAST_SECRET = 6
 _memory_lock = threading.Lock()
 
 
@@ -101,8 +104,8 @@ class Location:
         try:
             return fsspec.filesystem(self.protocol, **options)
         except (ImportError, ValueError) as error:
-            message = f"cannot open {self.protocol}:// URLs: {error}"
-            raise RunAccessError(message) from error
+            message = self.without_secrets(f"cannot open {self.protocol}:// URLs: {error}")
+            raise RunAccessError(message) from None
 
     def open(self, mode: str = "rb", **kwargs: Any) -> IO[Any]:
         """Open as a file object; ``compression="infer"`` follows the name's ending."""
@@ -199,13 +202,38 @@ class Location:
         with contextlib.suppress(FileNotFoundError):
             self._patiently(lambda: self.fs.rm(self.path, recursive=True))
 
+    def without_secrets(self, text: str) -> str:
+        """Return a text in which no value of the storage options stands.
+
+        Examples
+        --------
+        >>> Location("s3://a/b", {"client": {"key": "hunter22"}}).without_secrets("hunter22?")
+        '***?'
+        """
+        for value in _secrets(self.storage_options):
+            for shown in (value, html.escape(value), html.escape(value, quote=False)):
+                text = text.replace(shown, "***")
+        return text
+
     def _patiently(self, operation: Callable[[], T]) -> T:
-        return patiently(operation, self.url)
+        return patiently(operation, self)
 
 
 def _split(url: str) -> tuple[str, str]:
     protocol, separator, path = str(url).partition("://")
     return (protocol, path) if separator else ("file", protocol)
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """Give the values of storage options that could be secrets: texts that are no plain words."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _secrets(item)
+    elif isinstance(value, str) and len(value) >= LEAST_SECRET:
+        yield value
 
 
 def _create_local(path: Path, data: bytes) -> bool:

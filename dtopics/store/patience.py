@@ -10,7 +10,7 @@ import errno
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from dtopics.errors import RunAccessError
 
@@ -36,15 +36,23 @@ _CONNECTION = {
 }
 
 
-def patiently(operation: Callable[[], T], where: str) -> T:
+class Where(Protocol):
+    """A place, for messages."""
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text without what is secret of the place."""
+        ...
+
+
+def patiently(operation: Callable[[], T], where: Where) -> T:
     """Return what an operation returns, trying it again where that may help.
 
     Parameters
     ----------
     operation : callable
         Safe to be done twice.
-    where : str
-        The URL, for messages.
+    where : Location
+        For messages.
 
     Raises
     ------
@@ -55,9 +63,9 @@ def patiently(operation: Callable[[], T], where: str) -> T:
         try:
             return operation()
         except Exception as error:
-            said = _said(error, where)
+            said = _said(error, str(where))
             if said is not None:
-                raise RunAccessError(said) from error
+                raise RunAccessError(where.without_secrets(said)) from error
             if wait is None or not may_pass(error):
                 raise
         time.sleep(wait * random.uniform(1.0, 1.5))  # noqa: S311 (no secret)
