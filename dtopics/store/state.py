@@ -10,10 +10,10 @@ from dtopics.errors import RunError
 
 #: Blocks of a run, of all segments; a plan of more is no plan.
 MOST_BLOCKS = 10_000_000
-_SEGMENT = re.compile(r"\d{1,9}")
+_SEGMENT = re.compile(r"[a-z0-9][a-z0-9 _-]{0,40}")
 _KEY = re.compile(r"[0-9a-z]{1,64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,60}")
-_BLOCK = re.compile(r"whole|\d{1,9}/\d{1,9}")
+_BLOCK = re.compile(rf"whole|{_SEGMENT.pattern}/\d{{1,9}}")
 
 
 def check_state(state: Mapping[str, Any], where: str) -> None:

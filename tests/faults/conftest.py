@@ -24,7 +24,7 @@ from runs import artefacts
 
 DRIVER = Path(__file__).parent / "driver.py"
 #: A job that has not ended after so many seconds hangs.
-PATIENCE_S = 150
+PATIENCE_S = 240
 #: Seconds without a sign after which the scheduler takes a worker for dead.
 TTL_S = 8
 N, N_MORE = 2_000, 400
