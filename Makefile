@@ -35,7 +35,7 @@ demo: $(BIN)/.installed  ## Find the topics of some 2,500 docstrings of the pack
 test: $(BIN)/.tested  ## Run the tests (under 12 minutes on 2 cores)
 	$(BIN)/python -m pytest -m 'not slow and not faults'
 test-slow: $(BIN)/.tested  ## Run the longer checks
-	$(BIN)/python -m pytest -m 'slow and not faults'
+	$(BIN)/python -m pytest -m 'slow and not faults' $(OPTIONS)
 test-faults: $(BIN)/.tested  ## Strike real processes and compare (an hour; FAULTS="not slow" for five minutes)
 	$(BIN)/python -m pytest tests/faults -m "faults $(if $(FAULTS),and $(FAULTS))"
 soak: $(BIN)/.tested  ## Runs with random faults (MINUTES=30)

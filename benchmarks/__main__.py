@@ -16,7 +16,7 @@ NAMES = (
     "quality",
 )
 #: Those that run by name only: hours of whole runs, and what is read from them.
-LONG = ("scale", "costs", "later", "rows")
+LONG = ("scale", "costs", "later", "rows", "faults")
 
 if __name__ == "__main__":
     chosen, options = [], []

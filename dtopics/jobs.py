@@ -77,10 +77,11 @@ def _fit(
     if recipe.embedder is not None and hasattr(recipe.embedder, "check"):
         recipe.embedder.check()
     run = Run(around.run)
+    run.load()
+    run.check_free(run.location / "assignments")
     run.check_writable()
     with run.writing("a fit"):
         run.load()
-        run.check_free(run.location / "assignments")
         with computing(around.client):
             claim(run, corpus)
         if params["random_state"] is None:  # once for a run: what is done again must be the same
@@ -194,10 +195,11 @@ def _transform(
         message = f"{out} lies in the run {run.location}, whose own files are there; give another"
         raise InputError(message)
     work = Run(out / "_dtopics")
+    work.load()
+    work.check_free(out)
     work.check_writable()
     with work.writing("a transform"):
         work.load()
-        work.check_free(out)
         with computing(around.client):
             claim(work, corpus)
         reached = replace(around, run=work.location, model=run.location)

@@ -126,6 +126,8 @@ class TopicModel(Reading, LaterSteps, DocumentSteps, Pictures, Exchange, BaseEst
         What was done to the topics since the fit.
     drift_ : pandas.DataFrame
         How the documents of each update differ from those of the fit.
+    quarantined_ : pandas.DataFrame
+        The documents that a step failed on each time, with their ids and the reason.
     messages_ : list of str
         What looks wrong with the topics, each with the setting that changes it.
     run_ : str

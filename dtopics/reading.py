@@ -13,6 +13,7 @@ from dtopics.report import results, tables
 from dtopics.report.status import Quarantined, quarantined
 from dtopics.store import Run
 from dtopics.topics import Topics, diagnose
+from dtopics.topics.topics import mapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,7 @@ class Reading:
             if df is not None or metadata is not None:
                 message = "df and metadata need the documents: get_document_info(docs, df)"
                 raise InputError(message)
-            return results.lazy_document_info(run, self._topics)
+            return results.lazy_document_info(run)
         n_rows = sum(segment["n_rows"] for segment in run.segments)
         given = {"docs": docs, "df": df, **(metadata or {})}
         for name, rows in given.items():
@@ -123,7 +124,8 @@ class Reading:
         topics = self._topics
         if isinstance(labels, np.ndarray):
             return topics.of_clusters(labels).tolist()
-        return labels.map_blocks(topics.of_clusters, dtype=np.int32)
+        # the table alone: a task that held the topics would take their examples to every block
+        return labels.map_blocks(mapped, lookup=topics.lookup, dtype=np.int32)
 
     @property
     def labels_(self) -> Any:

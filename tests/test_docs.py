@@ -20,6 +20,7 @@ import yaml
 
 import dtopics
 from dtopics import TopicModel, cli, errors, protocols, steering, testing
+from dtopics.cli import options
 from dtopics.pipeline import fit as pipeline_fit
 from dtopics.reduction import refining
 from dtopics.representation import vocabulary_steps
@@ -189,7 +190,7 @@ class TestSettings:
         for name, _, flags, _ in self.table:
             for flag in code(flags):
                 option = self.flags[flag].removesuffix("_url")
-                assert cli.STRATEGY_FLAGS.get(option, (option, ""))[0] == code(name)[0]
+                assert options.STRATEGY_FLAGS.get(option, (option, ""))[0] == code(name)[0]
 
     def test_every_flag_stands_on_the_page(self):
         said = re.findall(r"--[a-z0-9-]+", (DOCS / "settings.md").read_text())

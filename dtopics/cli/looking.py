@@ -155,11 +155,12 @@ def verify_command(run_url: str, storage_options: str | None, **options: Any) ->
       dtopics verify runs/reviews
     """
     from dtopics.execution.cluster import executor_for
+    from dtopics.execution.security import encrypted
     from dtopics.report import text
     from dtopics.report.verify import verify
     from dtopics.store import Location, Run
 
-    with reported():
+    with reported(), encrypted(options["tls"]):
         storage = storage_options_of({"storage_options": storage_options})
         run = Run.open(Location(run_url, storage))
         local = local_of(options) if options["workers"] else None

@@ -47,10 +47,11 @@ def fit_command(
       vectorizer_model: {stop_words: english, ngram_range: [1, 2], min_df: 10}
     """
     from dtopics.corpus import Corpus
+    from dtopics.execution.security import encrypted
     from dtopics.model import TopicModel
 
     storage = storage_options_of(options)
-    with reported():
+    with reported(), encrypted(options["tls"]):
         params = settings(options)
         model = TopicModel(run=run_url, storage_options=storage, **params)
         corpus = Corpus(list(sources), storage_options=storage, **columns_of(options))
@@ -83,11 +84,12 @@ def transform_command(
       dtopics transform runs/reviews new.parquet --text-column body --out new-topics
     """
     from dtopics.corpus import Corpus
+    from dtopics.execution.security import encrypted
     from dtopics.model import TopicModel
     from dtopics.store import Location, Run
 
     storage = storage_options_of(options)
-    with reported():
+    with reported(), encrypted(options["tls"]):
         model = TopicModel.load(
             run_url, options["embedding_model"], storage_options=storage, trust=options["trust"]
         )
@@ -121,10 +123,11 @@ def update_command(
       dtopics update runs/reviews reviews-2026-11.parquet --text-column body
     """
     from dtopics.corpus import Corpus
+    from dtopics.execution.security import encrypted
     from dtopics.model import TopicModel
 
     storage = storage_options_of(options)
-    with reported():
+    with reported(), encrypted(options["tls"]):
         model = TopicModel.load(
             run_url, options["embedding_model"], storage_options=storage, trust=options["trust"]
         )

@@ -146,7 +146,10 @@ def executor_for(
             check_workers(found, run)
             return found
 
-        yield DaskExecutor(ready, run / "foreign", progress)
+        executor = DaskExecutor(ready, run / "foreign", progress)
+        yield executor
+        if hasattr(client, "scheduler_info"):  # one that somebody else goes on with
+            executor.relieve()
 
 
 def current_client() -> Any:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from dtopics.data import Block
 from dtopics.errors import ClusterError, DTopicsError
 from dtopics.execution import quarantine
-from dtopics.execution.cache import forget
+from dtopics.execution.cache import forget, relieve
 from dtopics.execution.executor import blocks_to_do, do_rounds, raise_failures, staged
 from dtopics.execution.progress import Progress, SilentProgress
 from dtopics.execution.steps import (
@@ -83,6 +83,12 @@ class DaskExecutor:
         for check in self._checks:
             _check_memory(client, check)
         return client
+
+    def relieve(self) -> None:
+        """Have workers that are rather full forget what they keep for the next task."""
+        if "client" in self.__dict__:
+            with contextlib.suppress(Exception):  # they may have gone, and the work is done
+                self.client.run(relieve, on_error="ignore")
 
     def require(self, check: Callable[[int], None]) -> None:
         """Have the smallest worker's memory checked, now or once there is a client."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dtopics.data import Block
 from dtopics.errors import EmbeddingError
+from dtopics.execution.cache import cached
 from dtopics.report.tables import describe_topics
 from dtopics.store import Location, Run, Stage
 from dtopics.store.tables import read_table
@@ -155,18 +156,20 @@ def dense_distributions(stage: Stage, block: Block, ids: tuple[int, ...]) -> NDA
     return found
 
 
-def lazy_document_info(run: Run, topics: Topics) -> Any:
+def lazy_document_info(run: Run) -> Any:
     """Return doc_id, Topic, Probability and what stands for the topic as a Dask DataFrame."""
     import dask.dataframe as dd
 
     blocks = run.blocks()
     stages = {"documents": run.fitted("documents"), "clusters": run.labelled}
-    meta = read_frame(blocks[-1], topics=topics, **stages).iloc[:0]
-    return dd.from_map(read_frame, blocks, topics=topics, meta=meta, **stages)
+    folder = run.topics_folder(run.finished["topics_version"])
+    meta = read_frame(blocks[-1], folder=folder, **stages).iloc[:0]
+    return dd.from_map(read_frame, blocks, folder=folder, meta=meta, **stages)
 
 
-def read_frame(block: Block, *, topics: Topics, documents: Stage, clusters: Stage) -> Any:
-    """Return one block's documents as a table."""
+def read_frame(block: Block, *, folder: Location, documents: Stage, clusters: Stage) -> Any:
+    """Return one block's documents as a table; topics are read once by each process."""
+    topics = cached(("version", folder.url), lambda: Topics.load(folder))
     table = documents.table("documents", block, ["doc_id"]).to_pandas()
     table["Topic"] = topics.of_clusters(clusters.array("labels", block))
     table["Probability"] = clusters.array("probabilities", block)

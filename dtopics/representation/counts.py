@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dtopics.data import TermCounts
 from dtopics.errors import InputError
+from dtopics.representation._count_kernels import merge_sorted
 from dtopics.representation.terms import BlockTerms
 from dtopics.representation.vocabulary import Vocabulary
 
@@ -70,12 +71,17 @@ def count_block(terms: BlockTerms, vocabulary: Vocabulary, labels: ArrayLike) ->
 def merge_counts(counts: Sequence[TermCounts]) -> TermCounts:
     """Sum counts; the grouping of the sums does not change the result.
 
-    It never has more entries than there are groups times terms.
+    It never has more entries than there are groups times terms, and no more memory is taken than
+    for what is put in and the sum.
     """
     if not counts:
         return _summed(np.zeros(0), np.zeros(0), np.zeros(0))
-    groups, terms, numbers = (np.concatenate(parts) for parts in zip(*counts, strict=True))
-    return _summed(groups, terms, numbers)
+    parts = [TermCounts(*map(np.ascontiguousarray, part)) for part in counts]
+    while len(parts) > 1:  # in pairs: each entry is looked at log2(n) times
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        rest = parts[len(parts) // 2 * 2 :]
+        parts = [TermCounts(*merge_sorted(*one, *other)) for one, other in pairs] + rest
+    return parts[0]
 
 
 def regroup(counts: TermCounts, mapping: Mapping[int, int]) -> TermCounts:
@@ -92,12 +98,22 @@ def regroup(counts: TermCounts, mapping: Mapping[int, int]) -> TermCounts:
     InputError
         If a group of the counts is not in the mapping.
     """
-    old, positions = np.unique(counts.groups, return_inverse=True)
-    missing = [group for group in old.tolist() if group not in mapping]
+    changes = counts.groups[1:] != counts.groups[:-1]
+    starts = np.flatnonzero(np.concatenate([[True], changes])[: len(counts.groups)])
+    old = counts.groups[starts].tolist()
+    missing = [group for group in old if group not in mapping]
     if missing:
         raise InputError(f"groups {missing[:5]} have counts and no place in the mapping")
-    new = np.array([mapping[group] for group in old.tolist()], dtype=np.int64)
-    return _summed(new[positions], counts.terms, counts.counts)
+    parts: dict[int, list[TermCounts]] = {}
+    stops = np.append(starts, len(counts.groups))[1:]
+    for group, start, stop in zip(old, starts, stops, strict=True):
+        new = np.full(stop - start, mapping[group], np.int32)
+        part = TermCounts(new, counts.terms[start:stop], counts.counts[start:stop])
+        parts.setdefault(mapping[group], []).append(part)
+    merged = [merge_counts(parts[group]) for group in sorted(parts)]
+    if not merged:
+        return merge_counts([])
+    return TermCounts(*(np.concatenate(columns) for columns in zip(*merged, strict=True)))
 
 
 def reterm(counts: TermCounts, ids: NDArray[np.int32]) -> TermCounts:
@@ -140,11 +156,12 @@ def to_csr(counts: TermCounts, groups: ArrayLike, n_terms: int) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
     groups = np.asarray(groups, dtype=np.int64)
-    rows = np.searchsorted(groups, counts.groups)
-    if np.any(rows == len(groups)) or not np.array_equal(groups[rows], counts.groups):
-        missing = sorted(set(counts.groups.tolist()) - set(groups.tolist()))
+    starts, stops = (np.searchsorted(counts.groups, groups, side) for side in ("left", "right"))
+    if (stops - starts).sum() != len(counts.groups):
+        missing = sorted(set(np.unique(counts.groups).tolist()) - set(groups.tolist()))
         raise InputError(f"groups {missing[:5]} have counts and no row; rows are ascending ids")
-    return csr_matrix((counts.counts, (rows, counts.terms)), shape=(len(groups), n_terms))
+    bounds = np.concatenate([[0], np.cumsum(stops - starts)])
+    return csr_matrix((counts.counts, counts.terms, bounds), shape=(len(groups), n_terms))
 
 
 def counts_table(counts: TermCounts) -> pa.Table:

@@ -87,8 +87,9 @@ def weigh(
     totals[totals == 0] = 1.0  # a row of stored zeros
     data = X.data / np.repeat(totals, np.diff(X.indptr))
     if reduce_frequent_words:
-        data = np.sqrt(data)
-    return csr_matrix((data * idf[X.indices], X.indices, X.indptr), shape=X.shape)
+        np.sqrt(data, out=data)
+    data *= idf[X.indices]
+    return csr_matrix((data, X.indices, X.indptr), shape=X.shape)
 
 
 def c_tf_idf(

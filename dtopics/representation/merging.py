@@ -14,7 +14,7 @@ WAITING_ROWS = 1 << 20
 def merge_by_size(
     merge: Callable[[Sequence[T]], T], parts: Iterable[T], size: Callable[[T], int]
 ) -> T:
-    """Merge parts whenever as many rows wait as the sum has, or `WAITING_ROWS`.
+    """Merge parts whenever a quarter as many rows wait as the sum has, or `WAITING_ROWS`.
 
     Each row is so merged a few times only, whatever the number of parts.
 
@@ -33,7 +33,7 @@ def merge_by_size(
     for part in parts:
         waiting.append(part)
         n_waiting += size(part)
-        if n_waiting > max(WAITING_ROWS, 0 if merged is None else size(merged)):
+        if n_waiting > max(WAITING_ROWS, 0 if merged is None else size(merged) // 4):
             merged = merge(waiting if merged is None else [merged, *waiting])
             waiting, n_waiting = [], 0
     return merge(waiting if merged is None else [merged, *waiting])

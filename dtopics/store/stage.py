@@ -234,7 +234,7 @@ class Stage:
 
     def discard(self, segment: str) -> None:
         """Remove a segment's arrays; its receipts stay, and say that its blocks were done."""
-        (self.location / "receipts" / segment / DISCARDED).write(b"")
+        (self.location / "receipts" / segment / DISCARDED).create(b"")
         (self.location / "data.zarr" / segment).remove()
 
     def record_failures(self, failures: Mapping[str, str]) -> None:

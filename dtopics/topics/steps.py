@@ -177,7 +177,7 @@ class Built(NamedTuple):
     lookup: NDArray[np.int32]
     vocabulary: Vocabulary
     idf: NDArray[np.float64]
-    counts: Any
+    stage: Stage
     candidates: Any
 
     def rows_of(self, position: int) -> NDArray[np.int64]:
@@ -188,7 +188,8 @@ class Built(NamedTuple):
 
     def weights(self, weigh: ClassTfidfTransformer) -> Any:
         """Return the topics' c-TF-IDF."""
-        return weigh.transform(to_csr(self.counts, self.ids, len(self.idf)))
+        counts = from_table(self.stage.whole_table("counts"))
+        return weigh.transform(to_csr(counts, self.ids, len(self.idf)))
 
 
 def built_topics(stage: Stage) -> Built:
@@ -203,7 +204,7 @@ def built_topics(stage: Stage) -> Built:
             np.array(lookup, np.int32),
             Vocabulary.of(stage.whole_table("vocabulary")),
             stage.whole_array("idf"),
-            from_table(stage.whole_table("counts")),
+            stage,
             stage.whole_table("candidates"),
         )
 

@@ -112,7 +112,7 @@ class Topics:
 
     def of_clusters(self, labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """Return the topic of each cluster label."""
-        return np.asarray(self.lookup[np.asarray(labels) + 1], np.int32)
+        return mapped(labels, self.lookup)
 
     def nearest(
         self, vectors: NDArray[np.floating[Any]]
@@ -263,3 +263,8 @@ class Topics:
                 "vector": pa.array([example.vector for _, example in rows], pa.binary()),
             }
         )
+
+
+def mapped(labels: NDArray[np.integer[Any]], lookup: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the topic of each cluster label by `Topics.lookup`."""
+    return np.asarray(lookup[np.asarray(labels) + 1], np.int32)

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,7 +20,7 @@ from dtopics.embedding.steps import (
     StoredEmbedder,
     store_as,
 )
-from dtopics.errors import EmbeddingError
+from dtopics.errors import DamagedError, EmbeddingError
 from dtopics.store import Location, Stage
 from dtopics.testing import HashingEmbedder
 
@@ -173,6 +174,10 @@ def test_a_pickle_that_was_changed_is_not_opened(tmp_path):
     (chunk,) = (tmp_path / "embedder/data.zarr/whole/pickle/c").glob("*")
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 1
+    chunk.write_bytes(bytes(data))
+    with pytest.raises(DamagedError, match="not as it was written"):
+        StoredEmbedder(stage, receipt.notes["sha256"]).encode(["a"])
+    data[-4:] = google_crc32c.value(bytes(data[:-4])).to_bytes(4, "little")  # on purpose
     chunk.write_bytes(bytes(data))
     with pytest.raises(EmbeddingError, match="was changed; it is not opened"):
         StoredEmbedder(stage, receipt.notes["sha256"]).encode(["a"])

@@ -58,6 +58,7 @@ class Job:
         self.runs += 1
         environment = {
             **os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL_S}s",
+            "DASK_DTOPICS__CLUSTERING__PART_POINTS": "500",
             **self.environment,
         }  # fmt: skip
         with (self.folder / f"log-{self.what}-{self.runs}").open("w") as log:

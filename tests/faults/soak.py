@@ -17,10 +17,11 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-from conftest import PATIENCE_S, TTL_S, Job, at, write_documents
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from dtopics.execution.cluster import LocalSettings, local_cluster
 from dtopics.testing.failing import Rule
+from faults.conftest import PATIENCE_S, TTL_S, Job, at, write_documents
 
 KINDS = ("SIGKILL", "SIGTERM", "SIGSEGV", "memory", "busy", "timeout", "lost", "slow", "SIGSTOP")
 #: So much may be held more at the end than after the first runs.

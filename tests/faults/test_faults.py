@@ -4,9 +4,9 @@ import signal
 import time
 
 import pytest
-from conftest import TTL_S, at
 
 from dtopics.testing.failing import Rule
+from faults.conftest import TTL_S, at
 
 pytestmark = pytest.mark.faults
 
@@ -62,25 +62,27 @@ def test_client_or_scheduler_is_killed_in_every_stage(each, stages, undisturbed,
     finish(each, undisturbed, f"{target} SIGKILL", f"{each.what}, every stage")
 
 
-@pytest.mark.parametrize("place", ["embeddings", "reducer", "lightest edges 1"])
-def test_a_worker_is_killed(job, undisturbed, place):
-    job.set(at(place, "data"), at(place, "receipts"))
+KILLED = ["embeddings", "reducer", "lightest edges 1"]
+
+
+def test_a_worker_is_killed(job, undisturbed):
+    job.set(*(at(place, what) for place in KILLED for what in ("data", "receipts")))
     assert job.do() == 0, job.log()
-    finish(job, undisturbed, "worker SIGKILL", place, 2)
+    finish(job, undisturbed, "worker SIGKILL", ", ".join(KILLED), 2 * len(KILLED))
 
 
-@pytest.mark.parametrize("target", ["client", "scheduler"])
-def test_client_or_scheduler_is_killed(job, undisturbed, target):
-    places = ["embeddings", "reducer", "lightest edges 1"]
-    job.set(*(at(place, target=target) for place in places))
+def test_client_and_scheduler_are_killed(job, undisturbed):
+    targets = ("client", "scheduler", "client")
+    job.set(*(at(place, target=target) for place, target in zip(KILLED, targets, strict=True)))
     job.do_until_done(6)
-    assert job.runs == 1 + len(places)
-    finish(job, undisturbed, f"{target} SIGKILL", ", ".join(places), len(places))
+    assert job.runs == 1 + len(KILLED)
+    finish(job, undisturbed, "client and scheduler SIGKILL", ", ".join(KILLED), len(KILLED))
 
 
 # --- what else ends or stops a worker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SIGTERM", "SIGSEGV", "memory"])
 def test_a_worker_ends(job, undisturbed, kind):
     job.set(*(at(place, "data", kind) for place in PLACES))
@@ -88,6 +90,7 @@ def test_a_worker_ends(job, undisturbed, kind):
     finish(job, undisturbed, f"worker {kind}", ", ".join(PLACES), len(PLACES))
 
 
+@pytest.mark.slow
 def test_a_worker_stops_without_a_word(job, undisturbed):
     """The scheduler takes it for dead; where it goes on later, it does no harm."""
     places = PLACES[:3]
@@ -101,6 +104,7 @@ def test_a_worker_stops_without_a_word(job, undisturbed):
 # --- the client
 
 
+@pytest.mark.slow
 def test_ctrl_c(job, undisturbed):
     job.set(at("reducer", kind="SIGINT", target="client"))
     assert job.do() != 0
@@ -109,6 +113,7 @@ def test_ctrl_c(job, undisturbed):
     finish(job, undisturbed, "client SIGINT", "reducer", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["*/plan/*", "*/run.json", "*/topics/*", "*/assignments/*"])
 def test_the_client_is_killed_outside_of_stages(job, undisturbed, path):
     job.set(Rule("SIGKILL", "write", path, target="client"))
@@ -132,6 +137,7 @@ def test_two_clients_at_once(job, undisturbed):
 # --- the store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["busy", "timeout", "lost", "slow"])
 def test_a_store_that_fails_now_and_then(job, undisturbed, kind):
     rules = [at(place, what, kind) for place in PLACES for what in ("data", "receipts")]
@@ -144,6 +150,7 @@ def test_a_store_that_fails_now_and_then(job, undisturbed, kind):
     assert job.redone() <= len(PLACES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "denied"])
 def test_a_store_that_refuses_stops_the_job_and_the_same_goes_on(job, undisturbed, kind):
     places = PLACES[:3]
@@ -179,6 +186,7 @@ PATHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["deleted", "flipped", "cut"])
 def test_what_is_damaged_is_found_and_done_again(fitted, undisturbed, how):
     job = fitted
@@ -226,6 +234,7 @@ def test_damage_under_a_run_that_goes_on(job, undisturbed):
 # --- clocks
 
 
+@pytest.mark.slow
 def test_clocks_that_differ(job, undisturbed):
     """The second command's clock is a day behind; leases and receipts do not look at it."""
     import shutil

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import at
 
 from dtopics.submitting import Job as Sent
 from dtopics.submitting import Ssh, prepare
+from faults.conftest import at
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
