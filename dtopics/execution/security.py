@@ -44,7 +44,7 @@ def encrypted(folder: str | None) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in chosen}
     os.environ.update(chosen)
     try:
-        with dask.config.set(dask.config.collect_env(chosen)):
+        with dask.config.set({_setting(name): value for name, value in chosen.items()}):
             yield
     finally:
         for name, value in before.items():
@@ -52,6 +52,12 @@ def encrypted(folder: str | None) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _setting(variable: str) -> str:
+    """Return the name of Dask's setting that a variable sets."""
+    name = variable.removeprefix("DASK_").lower()
+    return name.replace("__", ".").replace("_", "-")
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -35,6 +35,7 @@ class Job:
     """A folder with documents, a run and rules by which its file system fails."""
 
     folder: Path
+    documents: Path
     what: str = "fit"
     environment: dict = field(default_factory=dict)
     runs: int = 0
@@ -53,18 +54,24 @@ class Job:
     def run(self):
         return Run.open(Location(str(self.root)))
 
+    @property
+    def variables(self):
+        """The environment of the job's command."""
+        return {
+            **os.environ,
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL_S}s",
+            "DASK_DTOPICS__CLUSTERING__PART_POINTS": "500",
+            "DTOPICS_DOCUMENTS": str(self.documents),
+            **self.environment,
+        }
+
     def start(self, *address):
         """Start the job's command."""
         self.runs += 1
-        environment = {
-            **os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL_S}s",
-            "DASK_DTOPICS__CLUSTERING__PART_POINTS": "500",
-            **self.environment,
-        }  # fmt: skip
         with (self.folder / f"log-{self.what}-{self.runs}").open("w") as log:
             return subprocess.Popen(
                 [sys.executable, str(DRIVER), self.what, str(self.folder), *address],
-                env=environment, stdout=log, stderr=subprocess.STDOUT,
+                env=self.variables, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     def do(self, *address):
@@ -157,9 +164,7 @@ def documents(tmp_path_factory):
 @pytest.fixture
 def job(tmp_path, documents):
     """A job that has not begun."""
-    for name in ("documents", "more"):
-        shutil.copy2(documents / f"{name}.parquet", tmp_path)
-    made = Job(tmp_path)
+    made = Job(tmp_path, documents)
     made.set()
     return made
 
@@ -168,9 +173,7 @@ def job(tmp_path, documents):
 def reference(tmp_path_factory, documents):
     """The folder of a fit, a transform and an update in which nothing happened."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    for name in ("documents", "more"):
-        shutil.copy2(documents / f"{name}.parquet", folder)
-    job = Job(folder)
+    job = Job(folder, documents)
     job.set()
     outcomes, stages = {}, {}
     for what in ("fit", "transform", "update"):

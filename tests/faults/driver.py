@@ -1,7 +1,7 @@
 """One job as a command, in processes of its own: ``python driver.py fit FOLDER [ADDRESS]``.
 
-FOLDER holds ``documents.parquet``, ``more.parquet`` and the run, on a file system that can be told
-to fail.
+FOLDER holds the run, on a file system that can be told to fail. The documents lie where
+``DTOPICS_DOCUMENTS`` says, the same for every job: they are part of each stage's key.
 """
 
 import os
@@ -28,23 +28,22 @@ def model_of(folder, failures):
     )  # fmt: skip
 
 
-def corpus_of(folder, name):
-    return Corpus(str(folder / name), text_column="text", id_column="id")
+def corpus_of(name):
+    path = Path(os.environ["DTOPICS_DOCUMENTS"]) / name
+    return Corpus(str(path), text_column="text", id_column="id")
 
 
 def work(what, folder, failures, client):
     if what == "fit":
-        model_of(folder, failures).fit(corpus_of(folder, "documents.parquet"), client=client)
+        model_of(folder, failures).fit(corpus_of("documents.parquet"), client=client)
         return
     model = TopicModel.load(
         f"failing://{folder}/run", HashingEmbedder(), storage_options=failures.storage_options
     )
     if what == "update":
-        model.partial_fit(corpus_of(folder, "more.parquet"), client=client)
+        model.partial_fit(corpus_of("more.parquet"), client=client)
     else:
-        model.transform(
-            corpus_of(folder, "more.parquet"), out=f"failing://{folder}/new", client=client
-        )
+        model.transform(corpus_of("more.parquet"), out=f"failing://{folder}/new", client=client)
 
 
 def main(what, folder, address=None):

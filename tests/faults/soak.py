@@ -60,8 +60,8 @@ def main(minutes=30.0, seed=0):
 
 
 def new_job(folder, documents):
-    shutil.copytree(documents, folder)
-    job = Job(folder)
+    folder.mkdir()
+    job = Job(folder, documents)
     job.set()
     return job
 

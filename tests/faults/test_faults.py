@@ -190,7 +190,6 @@ PATHS = {
 @pytest.mark.parametrize("how", ["deleted", "flipped", "cut"])
 def test_what_is_damaged_is_found_and_done_again(fitted, undisturbed, how):
     job = fitted
-    (job.folder / "documents.parquet").unlink()  # of the reference, where the fit read it
     chosen = []
     for pattern in PATHS.values():
         found = sorted(path for path in job.root.glob(pattern) if path.is_file())

@@ -88,6 +88,7 @@ class Moved:
                 ["ip", "netns", "exec", self.host, sys.executable,
                  str(Path(__file__).parent / "driver.py"), "fit", str(self.job.folder), address],
                 stdout=log, stderr=subprocess.STDOUT,
+                env=self.job.variables,
             )  # fmt: skip
 
 
