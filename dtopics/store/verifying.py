@@ -77,8 +77,15 @@ def to_check(stages: Iterable[Stage], most: int = 64) -> Iterator[tuple[Stage, t
 
 
 def note(run: Run, damage: Iterable[Damage]) -> None:
-    """Leave what is damaged for the next command that works on the run; it is done again then."""
-    found = [{"stage": item.stage, "block": item.block, "what": item.what} for item in damage]
+    """Leave what is damaged for the next command that works on the run; it is done again then.
+
+    Places are those within the run: the next command may know it by another URL.
+    """
+    root = f"{run.location.url}/"
+    found = [
+        {"stage": item.stage.removeprefix(root), "block": item.block, "what": item.what}
+        for item in damage
+    ]
     if found:
         (run.location / DAMAGED).write(json.dumps(found, indent=2).encode())
     else:
@@ -97,7 +104,8 @@ def remove_noted(run: Run) -> list[str]:
         raise RunError(message) from error
     for item in found:
         try:
-            remove(run, item.stage, item.block)
+            if not remove(run, f"{run.location.url}/{item.stage}", item.block):
+                raise ValueError(item.stage)  # noqa: TRY301 (said below)
         except (ValueError, AttributeError, TypeError) as error:
             message = f"{noted} names what is no part of a run: {error}; remove it"
             raise RunError(message) from error

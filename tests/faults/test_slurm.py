@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import artefacts
 
 from dtopics import Corpus, TopicModel
 from dtopics.store import Location, Run
 from dtopics.testing import made_up
-from faults.conftest import artefacts
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(900)]
 
