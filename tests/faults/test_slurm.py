@@ -88,8 +88,8 @@ def slurm(tmp_path_factory):
         ]
     try:
         deadline = time.monotonic() + 60
-        while told(environment, "sinfo", "-h", "-N", "-t", "idle", "-o", "%n").count("n") < 3:
-            assert time.monotonic() < deadline, (folder / "log").read_text()[-3_000:]
+        while told(environment, "sinfo", "-h", "-N", "-t", "idle", "-o", "%N").count("n") < 3:
+            assert time.monotonic() < deadline, told(environment, "sinfo", "-N", "-l")
             time.sleep(0.5)
         yield environment
     finally:

@@ -167,6 +167,7 @@ def test_a_bomb_is_refused_and_never_held(tmp_path, monkeypatch, ending):
         assert sum(map(len, files.stream_bytes(Location(str(path))))) == 300 << 20
 
 
+@pytest.mark.slow
 def test_a_bomb_is_an_error_of_the_command(tmp_path):
     bomb(tmp_path / "x.txt.gz", 1_100 << 20)
     found = CliRunner().invoke(
@@ -281,7 +282,7 @@ def fuzzed(small_run, tmp_path_factory):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[
+@settings(max_examples=60, deadline=None, suppress_health_check=[
     HealthCheck.function_scoped_fixture, HealthCheck.too_slow,
 ])  # fmt: skip
 def test_a_run_with_any_bytes_changed_is_read_or_refused(fuzzed, data):
