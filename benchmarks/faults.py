@@ -26,8 +26,9 @@ def main(options):
 def table(rows):
     """Return the rows as Markdown, with their sum."""
     names = ("runs", "injected", "redone", "lost", "differing")
-    head = "| fault | where | commands | faults | blocks begun again | documents lost | artefacts that differ |"
-    found = [head, "|---|---|---|---|---|---|---|"]
+    titles = ("fault", "where", "commands", "faults", "receipts written twice", "documents lost",
+              "artefacts that differ")  # fmt: skip
+    found = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for row in rows:
         numbers = " | ".join(str(row[name]) for name in names)
         found.append(f"| {row['fault']} | {row['where']} | {numbers} |")
