@@ -27,6 +27,7 @@ scheduler={folder}/scheduler-$SLURM_JOB_ID-${{SLURM_RESTART_COUNT:-0}}.json
 
 _END = """\
 rm -f "$scheduler"
+kill $(jobs -p) 2> /dev/null
 exit $status
 """
 

@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -221,5 +221,7 @@ def test_workers_that_are_cancelled_are_sent_again(slurm, corpus, expected, tmp_
 
 
 def test_nothing_is_left(slurm):
-    assert Path(slurm["SLURM_CONF"]).exists()
     assert told(slurm, "squeue", "-h").split() == []
+    every = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+    left = [command for command in every if "--scheduler-file" in command and "/job" in command]
+    assert left == []
