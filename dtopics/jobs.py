@@ -20,7 +20,8 @@ from dtopics.data import Segment
 from dtopics.embedding.given import width_of
 from dtopics.errors import EmbeddingError, InputError, SettingError
 from dtopics.execution import Executor, InProcessExecutor
-from dtopics.pipeline import Fitted, Recipe, assign, fit
+from dtopics.inputs import Recipe
+from dtopics.pipeline import Fitted, fit
 from dtopics.planning import (
     Surroundings,
     claim,
@@ -33,6 +34,7 @@ from dtopics.planning import (
 )
 from dtopics.recipes import make_recipe
 from dtopics.reduction.device_neighbors import placing_device
+from dtopics.report.assignments import assign
 from dtopics.report.memory import Need
 from dtopics.representation.vocabulary import many_terms
 from dtopics.store import Location, Run, fingerprint

@@ -8,27 +8,23 @@ cheap and can fail comes first: a vocabulary that comes out empty is known befor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from numpy.typing import NDArray
-
 from dtopics.clustering.membership_steps import find_memberships
 from dtopics.clustering.steps import ImportTargets, LabelBlock, cluster_points
-from dtopics.corpus.preprocess import ChangedReader, Preprocessing
-from dtopics.corpus.steps import DescribeBlock, DrawSample, LeaveOutDocuments
+from dtopics.corpus.leaving_out import leave_out_failing
+from dtopics.corpus.steps import DescribeBlock, DrawSample
 from dtopics.data import Block
 from dtopics.embedding.static import StaticEmbedder, StoredStatic
 from dtopics.embedding.static_sources import KeepStatic, StaticSource
 from dtopics.embedding.steps import EmbedBlock, FitEmbedder, ImportBlock, StoredEmbedder
 from dtopics.execution import Executor, InProcessExecutor
-from dtopics.protocols import DocumentReader, Reducer
+from dtopics.inputs import Inputs, Recipe
 from dtopics.reduction import UMAP
 from dtopics.reduction.refining import refine
 from dtopics.reduction.steps import FitReducer, ReduceBlock, places_on_gpu
-from dtopics.report.assignments import AssignBlock, part_location
-from dtopics.representation.ctfidf import ClassTfidfTransformer
 from dtopics.representation.steps import (
     CountBlocks,
     MergeCounts,
@@ -39,13 +35,12 @@ from dtopics.representation.steps import (
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary_steps import find_vocabulary
 from dtopics.steering import (
-    Known,
     guide,
     leave_out,
     put_back,
     take_named,
 )
-from dtopics.store import Location, Run, Stage, fingerprint, own_lengths, rows_by_block, spans
+from dtopics.store import Run, Stage, fingerprint, own_lengths, rows_by_block, spans
 from dtopics.topics import Example, Topics
 from dtopics.topics.counted import Naming
 from dtopics.topics.representing import (
@@ -57,115 +52,6 @@ from dtopics.topics.representing import (
 )
 from dtopics.topics.steps import BuildTopics, ChooseExamples, CompareCandidates, ReadRows, assemble
 from dtopics.topics.zeroshot import fitted_names, names_of
-
-#: Representative documents of a topic: as many as representation models look at by default.
-N_EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class Given:
-    """Rows that exist already, embeddings or classes, and who can read them.
-
-    Attributes
-    ----------
-    rows : callable (row_start, n_rows) -> ndarray
-    key : str
-        Identity of what is read.
-    dtype : str
-        What they are kept as.
-    executor : Executor
-        This process where only it holds the rows, else the workers.
-    """
-
-    rows: Callable[[int, int], NDArray[Any]]
-    key: str
-    dtype: str
-    executor: Executor
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The documents of a fit or a transform.
-
-    Attributes
-    ----------
-    key : str
-        Fingerprint of the plan.
-    blocks : sequence of Block
-    read : DocumentReader
-    embeddings, targets : Given or None
-    change : callable (list of str) -> sequence of str, or None
-        What is done to texts before they are embedded.
-    """
-
-    key: str
-    blocks: Sequence[Block]
-    read: DocumentReader
-    embeddings: Given | None = None
-    targets: Given | None = None
-    change: Any = None
-
-    @property
-    def read_changed(self) -> DocumentReader:
-        """What reads the texts that are embedded; a document that is empty then is so for all."""
-        return self.read if self.change is None else ChangedReader(self.read, self.change)
-
-    @property
-    def changed(self) -> dict[str, Any]:
-        """What tells stages of changed texts from others, for their configuration."""
-        return {} if self.change is None else {"preprocess": self.change}
-
-    @property
-    def bare(self) -> list[Block]:
-        """The blocks without their pieces, for steps that read no source."""
-        return [replace(block, pieces=()) for block in self.blocks]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a fit is made of; the strategies have been chosen and checked.
-
-    Attributes
-    ----------
-    embedder : Embedder or None
-        None where embeddings are given.
-    reducer : Reducer
-    clusterer : Clusterer or None
-        None where the classes that are given are the clusters.
-    counting : Counting
-    ctfidf : ClassTfidfTransformer
-    sample_size, refine, random_state, top_n_words, nr_topics
-        As in `TopicModel`.
-    memberships : {"held", "dense", "sparse"} or None
-        The form in which memberships in every topic are kept; None where they are not wanted.
-    representation : mapping of str to list
-        Representation models of each aspect.
-    word_embedder : Embedder or None
-        What embeds words, where embeddings are given.
-    n_examples : int
-        Representative documents of a topic.
-    known : Known
-        Seed topics, and topics named beforehand.
-    preprocessing : Preprocessing
-        What is done to texts before they are embedded; `counting` has its own.
-    """
-
-    embedder: Any
-    reducer: Reducer
-    clusterer: Any
-    counting: Counting
-    ctfidf: ClassTfidfTransformer
-    sample_size: int
-    random_state: int
-    top_n_words: int
-    refine: int = 0
-    nr_topics: int | str | None = None
-    memberships: str | None = None
-    representation: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    word_embedder: Any = None
-    n_examples: int = N_EXAMPLES
-    known: Known = field(default_factory=Known)
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
 
 @dataclass(frozen=True)
@@ -203,7 +89,9 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     vocabulary = find_vocabulary(run, counting, tokens, bare, executor)
 
     embeddings, embedder = embed(run, inputs, recipe.embedder, documents, sample, executor)
-    described = leave_out_failing(run, inputs, documents, [tokens, embeddings], executor)
+    described = leave_out_failing(
+        run, inputs.changed, inputs.key, documents, [tokens, embeddings], bare, executor
+    )
     if described is not documents:
         documents, sample = described, draw_sample(run, recipe, described, bare, executor)
 
@@ -263,27 +151,6 @@ def draw_sample(
     step = DrawSample(documents, bare, recipe.sample_size, recipe.random_state)
     executor.run(sample, step)
     return sample
-
-
-def leave_out_failing(
-    run: Run, inputs: Inputs, documents: Stage, stages: Sequence[Stage], executor: Executor
-) -> Stage:
-    """Return the documents, without those that a stage had to leave out, where there are any."""
-    rows = left_out(stages)
-    if not rows:
-        return documents
-    stage = run.stage("documents", {**inputs.changed, "left_out": rows}, [inputs.key])
-    executor.map_blocks(stage, LeaveOutDocuments(documents, rows), inputs.bare)
-    return stage
-
-
-def left_out(stages: Sequence[Stage]) -> dict[str, tuple[int, ...]]:
-    """Return the rows that stages had to leave out, by their block's name."""
-    rows: dict[str, set[int]] = {}
-    for stage in stages:
-        for name, listed in stage.quarantined().items():
-            rows.setdefault(name, set()).update(found["row"] for found in listed)
-    return {name: tuple(sorted(found)) for name, found in sorted(rows.items())}
 
 
 def count(
@@ -456,43 +323,6 @@ def represent(
     here = executor if all_ours(models) else InProcessExecutor()
     here.run(stage, step)
     return with_words(topics, stage)
-
-
-def assign(
-    run: Run,
-    blocks: Sequence[Block],
-    topics: Topics,
-    documents: Stage,
-    clusters: Stage,
-    executor: Executor,
-) -> None:
-    """Write every document's topic as Parquet; files of other topics are removed first."""
-    folder, lookup = run.location / "assignments", tuple(topics.lookup.tolist())
-    stage = run.stage("assignments", {"topics": list(lookup)}, [documents, clusters])
-    take_over(run, stage, folder, blocks)
-    executor.map_blocks(stage, AssignBlock(documents, clusters, lookup, folder), blocks)
-
-
-def take_over(run: Run, stage: Stage, folder: Location, blocks: Sequence[Block]) -> None:
-    """Make `folder` the place of this stage's files: those of another configuration go.
-
-    The files are written over, so that receipts alone do not say whose they are: the run notes it.
-    """
-    there = set(folder.names())
-    parts = {part_location(folder, block).name: block for block in blocks}
-    if run.state.get("assignments") != stage.fingerprint:
-        (stage.location / "receipts").remove()
-        for name in there:
-            if name.startswith("part-"):
-                (folder / name).remove()
-        run.state["assignments"] = stage.fingerprint
-        run.save()
-        return
-    for name in parts.keys() - there:
-        stage.forget(parts[name])
-    for name in there - parts.keys():  # of an update that was undone
-        if name.startswith("part-"):
-            (folder / name).remove()
 
 
 def by_content(stage: Stage) -> Stage:

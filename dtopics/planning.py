@@ -25,7 +25,7 @@ from dtopics.embedding.given import ArrayRows, ReadRows, check_given
 from dtopics.errors import DamagedError, InputError, RunMismatchError
 from dtopics.execution import Executor, InProcessExecutor, Progress
 from dtopics.execution.cluster import LocalSettings, connect, current_client, executor_for
-from dtopics.pipeline import Given, Inputs
+from dtopics.inputs import Given, Inputs
 from dtopics.store import Location, Run, fingerprint
 from dtopics.store.arrays import write_chunk
 from dtopics.store.tables import read_table, table_bytes

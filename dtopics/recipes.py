@@ -9,7 +9,7 @@ from dtopics.clustering import as_clusterer
 from dtopics.corpus.preprocess import as_preprocessing
 from dtopics.embedding import as_embedder
 from dtopics.errors import SettingError
-from dtopics.pipeline import N_EXAMPLES, Recipe
+from dtopics.inputs import N_EXAMPLES, Recipe
 from dtopics.reduction import UMAP, as_reducer
 from dtopics.reduction.layout import EPOCHS
 from dtopics.representation.ctfidf import as_ctfidf

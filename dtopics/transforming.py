@@ -6,11 +6,13 @@ from typing import Any
 
 from dtopics.clustering.membership_steps import NewMemberships, kept
 from dtopics.clustering.steps import PredictBlock
+from dtopics.corpus.leaving_out import leave_out_failing
 from dtopics.corpus.steps import DescribeBlock
 from dtopics.execution import Executor
-from dtopics.pipeline import Inputs, embed, leave_out_failing, take_over
+from dtopics.inputs import Inputs
+from dtopics.pipeline import embed
 from dtopics.reduction.steps import ReduceBlock, places_on_gpu
-from dtopics.report.assignments import AssignBlock, AssignNearest
+from dtopics.report.assignments import AssignBlock, AssignNearest, take_over
 from dtopics.steering import (
     guide_new,
     leave_out,
@@ -38,7 +40,9 @@ def transform(
     documents = out.stage("documents", inputs.changed, [inputs.key])
     map_blocks(documents, DescribeBlock(inputs.read_changed), inputs.blocks)
     embeddings, _ = embed(out, inputs, embedder, documents, documents, executor)
-    documents = leave_out_failing(out, inputs, documents, [embeddings], executor)
+    documents = leave_out_failing(
+        out, inputs.changed, inputs.key, documents, [embeddings], bare, executor
+    )
     vectors = embeddings
     if run.has_fitted("guided"):
         reads = [run.fitted("seeds"), run.fitted("mean"), embeddings]

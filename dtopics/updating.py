@@ -12,8 +12,9 @@ import numpy as np
 from dtopics.clustering.membership_steps import KEPT_CLUSTERS, NewMemberships
 from dtopics.clustering.steps import LeaveOut, PredictBlock
 from dtopics.corpus import as_corpus, reader_for, segment_from_table, verify_read, verify_sources
+from dtopics.corpus.leaving_out import LeaveOutDocuments, left_out
 from dtopics.corpus.preprocess import ChangedReader
-from dtopics.corpus.steps import DescribeBlock, LeaveOutDocuments
+from dtopics.corpus.steps import DescribeBlock
 from dtopics.data import OUTLIER, Block, Result, Segment
 from dtopics.embedding.given import check_given
 from dtopics.embedding.steps import EmbedBlock, ImportBlock
@@ -21,7 +22,6 @@ from dtopics.errors import EmbeddingError, InputError
 from dtopics.execution import Executor, InProcessExecutor
 from dtopics.execution.cluster import executor_for
 from dtopics.jobs import settled
-from dtopics.pipeline import left_out
 from dtopics.planning import (
     Surroundings,
     computing,

@@ -13,8 +13,8 @@ from dataclasses import replace
 from dtopics.errors import InputError, RunError
 from dtopics.execution import Executor, InProcessExecutor
 from dtopics.execution.cluster import current_client, executor_for
-from dtopics.pipeline import assign
 from dtopics.planning import Surroundings, connected
+from dtopics.report.assignments import assign
 from dtopics.store import Run, Stage, fingerprint
 from dtopics.topics import Example, Topics
 from dtopics.topics.counted import RegroupTopics

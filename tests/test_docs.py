@@ -23,6 +23,7 @@ from dtopics import TopicModel, cli, errors, protocols, steering, testing
 from dtopics.cli import options
 from dtopics.pipeline import fit as pipeline_fit
 from dtopics.reduction import refining
+from dtopics.report import assignments
 from dtopics.representation import vocabulary_steps
 
 ROOT = Path(__file__).parents[1]
@@ -273,7 +274,8 @@ class TestPages:
 
     def test_stages_are_those_of_the_pipeline(self):
         source = inspect.getsource(inspect.getmodule(pipeline_fit))
-        source += inspect.getsource(vocabulary_steps) + inspect.getsource(steering)
+        for module in (vocabulary_steps, steering, assignments):
+            source += inspect.getsource(module)
         there = set(re.findall(r'run\.stage\(\s*"([^"]+)"', source))
         said = {code(row[0])[0] for row in rows(DOCS / "architecture.md", "Stage")}
         assert said - {"refined"} == there  # it is the last of a table of its own

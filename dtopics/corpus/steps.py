@@ -58,34 +58,6 @@ class DescribeBlock:
 
 
 @dataclass(frozen=True)
-class LeaveOutDocuments:
-    """Have documents that a step failed on count as empty: outliers, and no part of any fit.
-
-    Parameters
-    ----------
-    documents : Stage
-        Tables as `DescribeBlock` left them.
-    rows : mapping of str to tuple of int
-        Rows that are left out, by their block's name.
-    """
-
-    documents: Stage
-    rows: Mapping[str, tuple[int, ...]]
-
-    def __call__(self, block: Block) -> Result:
-        """Return the block's table, with the same notes."""
-        import pyarrow as pa
-
-        table = self.documents.table("documents", block)
-        empty = table["empty"].to_numpy().copy()
-        empty[list(self.rows.get(block.name, ()))] = True
-        receipt = self.documents.receipt(block)
-        notes = dict(receipt.notes) if receipt is not None else {}
-        place = table.column_names.index("empty")
-        return {"documents": table.set_column(place, "empty", pa.array(empty)), "notes": notes}
-
-
-@dataclass(frozen=True)
 class DrawSample:
     """Draw the rows that a reducer is fitted on.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtopics.data import Block, Result
-from dtopics.store import Location, Stage
+from dtopics.execution import Executor
+from dtopics.store import Location, Run, Stage
 from dtopics.store.tables import table_bytes
+from dtopics.topics import Topics
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,3 +85,40 @@ def _written(table: pa.Table, folder: Location, block: Block) -> Result:
 def part_location(folder: Location, block: Block) -> Location:
     """Return the file of one block's assignments."""
     return folder / f"part-{block.segment}-{block.index:06d}.parquet"
+
+
+def assign(
+    run: Run,
+    blocks: Sequence[Block],
+    topics: Topics,
+    documents: Stage,
+    clusters: Stage,
+    executor: Executor,
+) -> None:
+    """Write every document's topic as Parquet; files of other topics are removed first."""
+    folder, lookup = run.location / "assignments", tuple(topics.lookup.tolist())
+    stage = run.stage("assignments", {"topics": list(lookup)}, [documents, clusters])
+    take_over(run, stage, folder, blocks)
+    executor.map_blocks(stage, AssignBlock(documents, clusters, lookup, folder), blocks)
+
+
+def take_over(run: Run, stage: Stage, folder: Location, blocks: Sequence[Block]) -> None:
+    """Make `folder` the place of this stage's files: those of another configuration go.
+
+    The files are written over, so that receipts alone do not say whose they are: the run notes it.
+    """
+    there = set(folder.names())
+    parts = {part_location(folder, block).name: block for block in blocks}
+    if run.state.get("assignments") != stage.fingerprint:
+        (stage.location / "receipts").remove()
+        for name in there:
+            if name.startswith("part-"):
+                (folder / name).remove()
+        run.state["assignments"] = stage.fingerprint
+        run.save()
+        return
+    for name in parts.keys() - there:
+        stage.forget(parts[name])
+    for name in there - parts.keys():  # of an update that was undone
+        if name.startswith("part-"):
+            (folder / name).remove()
