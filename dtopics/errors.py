@@ -73,7 +73,7 @@ class DamagedError(RunError):
         self.message, self.stage, self.block = message, stage, block
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.message}; `dtopics verify` finds what is damaged, and the same fit mends it"
 
 
 class RunAccessError(RunError, OSError):

@@ -29,6 +29,7 @@ from dtopics.planning import (
     connected,
     is_list,
     make_inputs,
+    mend_noted,
     planning,
     repairing,
 )
@@ -93,6 +94,7 @@ def _fit(
                 seeded, embedded=embeddings is not None, targets=y is not None,
                 listed=is_list(documents),
             )  # fmt: skip
+        mend_noted(run)
         return repairing(run, lambda: _fit_run(params, recipe, run, corpus, embeddings, y, around))
 
 
@@ -205,6 +207,7 @@ def _transform(
         with computing(around.client):
             claim(work, corpus)
         reached = replace(around, run=work.location, model=run.location)
+        mend_noted(work)
         repairing(work, lambda: _transform_run(
             run, work, topics, embedder, corpus, embeddings, out, reached,
             trust=trust, block_size=block_size, memberships=memberships,

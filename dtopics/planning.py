@@ -93,6 +93,8 @@ def planning(
     """Give the plan, made now or before, and an executor of the size that it asks for."""
     file = plan_file(run, SEGMENT)
     planned = file.exists() and bool(run.segments)
+    if run.segments and not planned:  # damaged, and removed: the same is made again
+        block_size = run.segments[0]["block_rows"]
     with computing(around.client):
         small = corpus.in_memory or corpus.estimate().bytes <= SMALL_BYTES
 
@@ -128,7 +130,7 @@ def _plan(corpus: Any, run: Run, block_size: int | None, map_: Any) -> Segment:
     segment: Segment = corpus.plan(segment=SEGMENT, block_rows=block_size, spool=spool, map_=map_)
     keep_plan(run, segment)
     rows = {"name": SEGMENT, "n_rows": segment.n_rows, "block_rows": segment.block_rows}
-    run.state["segments"] = [rows]
+    run.state["segments"] = [rows, *run.state.get("segments", [])[1:]]
     run.save()
     return segment
 
@@ -160,20 +162,32 @@ def planned(run: Run) -> Iterator[tuple[Segment, Any]]:
         yield segment, reader_for(segment, options, run.location / "spool" / known["name"])
 
 
-def repairing(run: Run, work: Callable[[], T]) -> T:
+def anything(damage: DamagedError) -> bool:  # noqa: ARG001 (of any kind)
+    """Say of any damage that the work makes it anew."""
+    return True
+
+
+def repairing(
+    run: Run, work: Callable[[], T], makes: Callable[[DamagedError], bool] = anything
+) -> T:
     """Do what goes on where it was broken off, and again where something of the run is damaged.
 
-    What a check noted is removed before; what turns out to be missing, or not as it was written, is
-    removed when it is read: each by itself, and what it was made of stays. A block that is damaged
-    anew takes the whole of its stage with it, and then it is an error.
+    What turns out to be missing, or not as it was written, is removed when it is read: each by
+    itself, and what it was made of stays. A block that is damaged anew takes the whole of its stage
+    with it, and then it is an error.
+
+    Parameters
+    ----------
+    run : Run
+    work : callable
+    makes : callable (DamagedError) -> bool
+        Whether the work makes anew what is damaged.
 
     Raises
     ------
     DamagedError
-        Where it is not this run's, or again not as it was written.
+        Where it is not this run's to make, or again not as it was written.
     """
-    for what in remove_noted(run):
-        logger.warning("done again: %s", what)
     removed: set[tuple[str, str]] = set()
     while True:
         try:
@@ -181,10 +195,18 @@ def repairing(run: Run, work: Callable[[], T]) -> T:
         except DamagedError as damage:
             block = "" if (damage.stage, damage.block) in removed else damage.block
             again = (damage.stage, block) in removed
-            if again or not damage.stage or not remove(run, damage.stage, block):
+            if again or not damage.stage or not makes(damage):
+                raise
+            if not remove(run, damage.stage, block):
                 raise
             removed.add((damage.stage, block))
-            logger.warning("done again: %s", damage)
+            logger.warning("done again: %s", damage.message)
+
+
+def mend_noted(run: Run) -> None:
+    """Remove what a check found damaged, to be done again."""
+    for what in remove_noted(run):
+        logger.warning("done again: %s", what)
 
 
 @contextlib.contextmanager

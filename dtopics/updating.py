@@ -18,7 +18,7 @@ from dtopics.corpus.steps import DescribeBlock
 from dtopics.data import OUTLIER, Block, Result, Segment
 from dtopics.embedding.given import check_given
 from dtopics.embedding.steps import EmbedBlock, ImportBlock
-from dtopics.errors import EmbeddingError, InputError
+from dtopics.errors import DamagedError, EmbeddingError, InputError
 from dtopics.execution import Executor, InProcessExecutor
 from dtopics.execution.cluster import executor_for
 from dtopics.jobs import settled
@@ -117,7 +117,16 @@ def add_documents(
                     run.load()
                     return _add(run, topics, arriving, key, reached, represent)
 
-                return repairing(run, add)
+                fitted = {(name, key) for name, key in run.finished["stages"].items()}
+                segments = {segment["name"] for segment in run.segments}
+
+                def makes(damage: DamagedError) -> bool:
+                    """Whether it is of this update: what was fitted is for a fit to mend."""
+                    _, name, key = damage.stage.rsplit("/", 2)
+                    new = damage.block.partition("/")[0] not in segments | {"whole"}
+                    return new or (name, key) not in fitted
+
+                return repairing(run, add, makes)
         finally:
             run.load()  # of an update that was broken off, nothing is looked at
 
@@ -163,8 +172,14 @@ def _plan(run: Run, corpus: Any, key: str, vectors: str, block_size: int | None)
     if waiting:
         every.remove(waiting[0])
         every.insert(n, waiting[0])
-        found = segment_from_table(read_table(plan_file(run, waiting[0]["name"])))
+    if waiting and (file := plan_file(run, waiting[0]["name"])).exists():
+        found = segment_from_table(read_table(file))
         verify_sources(found, corpus.storage_options)
+    elif waiting:  # damaged, and removed: the same is made again
+        name, rows = waiting[0]["name"], waiting[0]["block_rows"]
+        spool = run.location / "spool" / name
+        found = corpus.plan(segment=name, block_rows=rows, spool=spool, map_=map)
+        keep_plan(run, found)
     else:
         name = f"{max(int(segment['name']) for segment in every) + 1:04d}"
         spool = run.location / "spool" / name

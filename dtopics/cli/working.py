@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,10 @@ from dtopics.cli.options import (
     storage_options_of,
 )
 from dtopics.cli.running import print_topics, progress_shown, reported, say_quarantined, say_where
+
+if TYPE_CHECKING:
+    from dtopics.corpus import Corpus
+    from dtopics.model import TopicModel
 
 
 @click.command("fit")
@@ -83,24 +87,18 @@ def transform_command(
     Example:
       dtopics transform runs/reviews new.parquet --text-column body --out new-topics
     """
-    from dtopics.corpus import Corpus
     from dtopics.execution.security import encrypted
-    from dtopics.model import TopicModel
     from dtopics.store import Location, Run
 
-    storage = storage_options_of(options)
     with reported(), encrypted(options["tls"]):
-        model = TopicModel.load(
-            run_url, options["embedding_model"], storage_options=storage, trust=options["trust"]
-        )
-        corpus = Corpus(list(sources), storage_options=storage, **columns_of(options))
+        model, corpus = _opened(run_url, sources, options)
         with progress_shown() as progress:
             model._transform(
                 corpus, embeddings, out=out, client=options["scheduler"], progress=progress,
                 local=local_of(options),
             )  # fmt: skip
         click.echo(f"doc_id, topic, probability: {out}/part-*.parquet")
-    say_quarantined(Run.open(Location(out, storage) / "_dtopics"))
+    say_quarantined(Run.open(Location(out, storage_options_of(options)) / "_dtopics"))
 
 
 @click.command("update")
@@ -122,16 +120,10 @@ def update_command(
     Example:
       dtopics update runs/reviews reviews-2026-11.parquet --text-column body
     """
-    from dtopics.corpus import Corpus
     from dtopics.execution.security import encrypted
-    from dtopics.model import TopicModel
 
-    storage = storage_options_of(options)
     with reported(), encrypted(options["tls"]):
-        model = TopicModel.load(
-            run_url, options["embedding_model"], storage_options=storage, trust=options["trust"]
-        )
-        corpus = Corpus(list(sources), storage_options=storage, **columns_of(options))
+        model, corpus = _opened(run_url, sources, options)
         with progress_shown() as progress:
             around = dataclasses.replace(
                 model._around(options["scheduler"]), progress=progress, local=local_of(options)
@@ -140,3 +132,17 @@ def update_command(
         print_topics(model, limit=20)
         click.echo(model.drift_.to_string(index=False, float_format="{:.1%}".format))
     say_quarantined(model._run)
+
+
+def _opened(
+    run_url: str, sources: tuple[str, ...], options: dict[str, Any]
+) -> tuple[TopicModel, Corpus]:
+    """Return the model of a run, and the new documents."""
+    from dtopics.corpus import Corpus
+    from dtopics.model import TopicModel
+
+    storage = storage_options_of(options)
+    model = TopicModel.load(
+        run_url, options["embedding_model"], storage_options=storage, trust=options["trust"]
+    )
+    return model, Corpus(list(sources), storage_options=storage, **columns_of(options))

@@ -92,7 +92,9 @@ def open_parquet(
 ) -> Iterator[pq.ParquetFile]:
     """Open a file so that a read is few requests: Arrow knows the ranges, fsspec adds none."""
     with reading(location.url), location.open(cache_type="none") as file:
-        yield pq.ParquetFile(file, pre_buffer=pre_buffer, buffer_size=buffer_size)
+        yield pq.ParquetFile(
+            file, pre_buffer=pre_buffer, buffer_size=buffer_size, page_checksum_verification=True
+        )
 
 
 @dataclass(frozen=True)

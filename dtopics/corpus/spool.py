@@ -115,7 +115,9 @@ class PartWriter:
         columns = {"text": pa.array(rows.texts, pa.large_string()), **rows.kept, REPLACED: marks}
         table = pa.table(columns).replace_schema_metadata({"dtopics.spool": "1"})
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._buffer, table.schema, compression="zstd")
+            self._writer = pq.ParquetWriter(
+                self._buffer, table.schema, compression="zstd", write_page_checksum=True
+            )
         self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
         self._groups.append(table.num_rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from dtopics.errors import ClusterError, SettingError
 from dtopics.execution.dask_executor import DaskExecutor
+from dtopics.execution.environ import variables
 from dtopics.execution.executor import Executor, InProcessExecutor
 from dtopics.execution.progress import Progress
 from dtopics.execution.threads import available_cores
@@ -45,6 +47,8 @@ _CLIENT_SETTINGS = {"distributed.deploy.lost-worker-timeout": "1 day"}
 PASSED_ON = ("python", "dask", "distributed", "cloudpickle", "msgpack")
 
 CONNECT_TIMEOUT = "20s"
+#: How long a scheduler on a busy cluster may take to start.
+SCHEDULER_FILE_S = 120.0
 #: A cluster of our own that has had nothing to do for so long ends itself, should its scheduler not
 #: have noticed that the client is gone.
 ORPHANED = "30 minutes"
@@ -170,6 +174,8 @@ def connect(address: str) -> Iterator[Any]:
     from distributed import Client
 
     where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+    if "scheduler_file" in where:
+        _wait_for_file(address)
     try:
         client = Client(**where, timeout=CONNECT_TIMEOUT)
     except (OSError, ValueError) as error:
@@ -177,6 +183,16 @@ def connect(address: str) -> Iterator[Any]:
         raise ClusterError(message) from error
     with client:
         yield client
+
+
+def _wait_for_file(path: str) -> None:
+    """Wait for a scheduler that has just been started to write its file; Dask waits for ever."""
+    deadline = time.monotonic() + SCHEDULER_FILE_S
+    while not os.path.exists(path):  # noqa: PTH110 (as Dask does)
+        if time.monotonic() > deadline:
+            message = f"there is no scheduler file {path} after {SCHEDULER_FILE_S:.0f} s"
+            raise ClusterError(message)
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -194,7 +210,7 @@ def local_cluster(settings: LocalSettings) -> Iterator[Any]:
     options: dict[str, Any] = {"death_timeout": 60}
     if settings.memory_limit != "auto":
         options["memory_limit"] = settings.memory_limit
-    with _environment():
+    with variables(_environment()):
         cluster = SubprocessCluster(
             n_workers=workers,
             threads_per_worker=settings.threads,
@@ -291,21 +307,10 @@ def _check_sight(client: Any, run: Location) -> None:
         raise ClusterError(message)
 
 
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    """Set variables for the processes that are started inside the ``with``.
+def _environment() -> dict[str, str]:
+    """Return the variables of a cluster's processes.
 
     They import what this process can: a module beside the user's script, say.
     """
     chosen = {name: os.environ.get(name, value) for name, value in _SCHEDULER_ENVIRONMENT.items()}
-    chosen["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    before = {name: os.environ.get(name) for name in chosen}
-    os.environ.update(chosen)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    return {**chosen, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

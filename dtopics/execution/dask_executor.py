@@ -134,7 +134,7 @@ class DaskExecutor:
         failures = do(step, todo)
         for block in [block for block in todo if block.name in failures]:
             fails = functools.partial(self._fails, step, block, resources)
-            without = quarantine.without(step, block, fails)
+            without = quarantine.without(step, block, fails, stage.location.without_secrets)
             if without is not None:
                 del failures[block.name]
                 failures |= do(without, [block])

@@ -146,7 +146,7 @@ class InProcessExecutor:
                 return found
             return None
 
-        without = quarantine.without(step, block, fails)
+        without = quarantine.without(step, block, fails, stage.location.without_secrets)
         if without is None:
             failures[block.name] = error
             return

@@ -21,6 +21,8 @@ logger = logging.getLogger("dtopics")
 
 #: More documents of one block than this are no exception: the step itself is at fault.
 MOST_OF_A_BLOCK = 64
+#: How often a document must fail by itself.
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,10 @@ class Quarantining:
 
 
 def without(
-    step: Any, block: Block, fails: Callable[[Collection[int]], BaseException | None]
+    step: Any,
+    block: Block,
+    fails: Callable[[Collection[int]], BaseException | None],
+    hide: Callable[[str], str] = str,
 ) -> Quarantining | None:
     """Return the step without the documents of a block that it fails on.
 
@@ -85,6 +90,8 @@ def without(
     block : Block
     fails : callable
         As in `find`.
+    hide : callable (str) -> str
+        Takes secrets out of what a step died of.
 
     Returns
     -------
@@ -96,9 +103,9 @@ def without(
     found = find(block.n_rows, fails)
     if not found:
         return None
-    reasons = (f"{type(error).__name__}: {error}"[:500] for error in found.values())
-    for row, error in found.items():
-        logger.warning("document at row %d of block %s is left out: %s", row, block.name, error)
+    reasons = [hide(f"{type(error).__name__}: {error}")[:500] for error in found.values()]
+    for row, reason in zip(found, reasons, strict=True):
+        logger.warning("document at row %d of block %s is left out: %s", row, block.name, reason)
     return Quarantining(step, tuple(found), tuple(reasons))
 
 
@@ -163,7 +170,9 @@ def find(
         if error is None:
             continue
         if stop - start == 1:
-            found[start] = error
+            withheld = [*range(start), *range(stop, n_rows)]
+            if all(fails(withheld) is not None for _ in range(TRIES - 1)):
+                found[start] = error  # each time, and not as a service that fails now and then
             if len(found) > most:
                 return {}
             continue

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dtopics.errors import MissingPackageError, SettingError
+from dtopics.execution.environ import variables
 
 #: The files of a folder of certificates: who signed them, the certificate, its private key.
 FILES = ("ca.pem", "cert.pem", "key.pem")
@@ -41,17 +42,9 @@ def encrypted(folder: str | None) -> Iterator[None]:
     import dask
 
     chosen = environment(certificates(Path(folder)))
-    before = {name: os.environ.get(name) for name in chosen}
-    os.environ.update(chosen)
-    try:
-        with dask.config.set({_setting(name): value for name, value in chosen.items()}):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    settings = {_setting(name): value for name, value in chosen.items()}
+    with variables(chosen), dask.config.set(settings):
+        yield
 
 
 def _setting(variable: str) -> str:

@@ -103,24 +103,24 @@ def print_status(status: Any) -> None:
         )  # fmt: skip
     out.print(table)
     for block, reason in status.failures.items():
-        out.print(plain(f"failed: {block}: {reason}", "red"))
+        out.print(plain(f"failed: {block}: {reason}", "red"), soft_wrap=True)
     for found in status.quarantined:
-        out.print(plain(f"quarantined: {found.doc_id}: {found.reason} ({found.stage})", "yellow"))
+        line = f"quarantined: {found.doc_id}: {found.reason} ({found.stage})"
+        out.print(plain(line, "yellow"), soft_wrap=True)
 
 
 def print_verified(found: Any) -> None:
     """Print what a check of a run found."""
     out = console()
-    read = f"{found.n_receipts:,} receipts, {size(found.n_bytes)}"
-    if not found.damage:
-        out.print(f"{read}: all as it was written", highlight=False)
-        return
     for damage in found.damage:
-        out.print(plain(f"damaged: {damage.what}", "red"))
+        out.print(plain(f"damaged: {damage.what}", "red"), soft_wrap=True)
+    said = "all as it was written"
+    if found.damage:
+        said = f"{len(found.damage):,} damaged; the same fit again does them anew, and nothing else"
     out.print(
-        f"{read}: {len(found.damage):,} damaged; the same fit or update again does them anew",
-        highlight=False,
-    )
+        f"{found.n_receipts:,} receipts, {size(found.n_bytes)}: {said}", highlight=False,
+        soft_wrap=True,
+    )  # fmt: skip
 
 
 def print_forecast(found: Any) -> None:

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from dtopics.data import Block, Receipt
 from dtopics.errors import DamagedError
 from dtopics.execution import Executor
 from dtopics.report.assignments import part_location
 from dtopics.store import Run, Stage
-from dtopics.store.verifying import CheckBlocks, Damage, note, to_check
+from dtopics.store.verifying import (
+    CheckBlocks,
+    Checked,
+    CheckTable,
+    Damage,
+    is_noted,
+    note,
+    to_check,
+    without_receipts,
+)
 from dtopics.topics import Topics
 
 
-@dataclass(frozen=True)
-class Verified:
-    """What a check of a run found.
-
-    Attributes
-    ----------
-    n_receipts : int
-        Receipts that were compared with what they say is there.
-    n_bytes : int
-        Bytes that were read for it.
-    damage : tuple of Damage
-    """
-
-    n_receipts: int
-    n_bytes: int
-    damage: tuple[Damage, ...]
-
-
-def verify(run: Run, executor: Executor) -> Verified:
+def verify(run: Run, executor: Executor) -> Checked:
     """Compare every artefact of a run with its receipt, and note what is damaged.
 
     Parameters
@@ -44,20 +34,23 @@ def verify(run: Run, executor: Executor) -> Verified:
 
     Returns
     -------
-    Verified
-        What is damaged is done again by the next fit, transform or update of the run.
+    Checked
+        What is damaged is done again by the next fit of the run.
     """
-    n_receipts, n_bytes, damage = 0, 0, list[Damage]()
     stages = stages_of(run)
-    for found in executor.map(CheckBlocks(), to_check(stages)):
-        n_receipts += found.n_receipts
-        n_bytes += found.n_bytes
-        damage += found.damage
-    damage += _assignments(run, stages)
-    damage += _topics(run)
-    with run.writing("a check"):
-        note(run, damage)
-    return Verified(n_receipts, n_bytes, tuple(damage))
+    checked = [
+        *executor.map(CheckBlocks(), to_check(stages)),
+        *executor.map(CheckTable(), without_receipts(run)),
+    ]
+    damage = [item for found in checked for item in found.damage]
+    damage += [*_assignments(run, stages), *_topics(run)]
+    if damage or is_noted(run):  # a run that is whole can be checked by who may not write to it
+        with run.writing("a check"):
+            note(run, damage)
+    return Checked(
+        sum(found.n_receipts for found in checked), sum(found.n_bytes for found in checked),
+        tuple(damage),
+    )  # fmt: skip
 
 
 def stages_of(run: Run) -> list[Stage]:

@@ -215,6 +215,7 @@ class Run:
         segments : sequence of (name, n_rows, block_rows)
             As in `Stage`, where its blocks are not the plan's.
         """
+        self._catch_up()
         keys = [read if isinstance(read, str) else read.fingerprint for read in reads]
         key = fingerprint(name, config, keys)
         self.state["stages"][name] = key
@@ -222,6 +223,29 @@ class Run:
             self.state.setdefault("divided", {})[key] = [list(segment) for segment in segments]
         self.save()
         return self.stage_at(name, key)
+
+    def _catch_up(self) -> None:
+        """Take over what other handles of the same topics noted meanwhile.
+
+        Steps that only look, at topics over time say, note their stages as well: two handles must
+        not refuse each other for that.
+        """
+        if self._lease is not None:
+            return
+        now = Run(self.location)
+        if now.load() and now._topics_version == self._topics_version:
+            self.state["revision"] = now.state.get("revision", 0)
+            self.state["stages"] = {**now.state["stages"], **self.state["stages"]}
+            divided = {**now.state.get("divided", {}), **self.state.get("divided", {})}
+            self.state["divided"] = divided
+            segments, others = self.state.get("segments", []), now.state.get("segments", [])
+            if others[: len(segments)] == segments:  # of an update that was broken off
+                self.state["segments"] = others
+
+    @property
+    def _topics_version(self) -> str | None:
+        version: str | None = self.state.get("fitted", {}).get("topics_version")
+        return version
 
     def use(self, stages: Mapping[str, str]) -> None:
         """Put stages into use that are there already, by their names and fingerprints."""

@@ -10,7 +10,7 @@
         <name>.parquet, <name>.json     tables and values of a global step
         receipts/<segment>/<block>.json, receipts/whole.json
         failures/<segment>/<block>.json
-        quarantine/<segment>/<block>.json
+        quarantine/<segment>/<block>            that documents of a block had to be left out
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ class Stage:
         parts = (self._write_part(block, name, result[name]) for name in _names(result))
         receipt = _receipt(block.name, block.n_rows, parts, seconds, notes)
         if "quarantined" in notes:
-            listed = json.dumps(notes["quarantined"]).encode()
-            (self.location / "quarantine" / f"{block.name}.json").write(listed)
+            (self.location / "quarantine" / block.name).create(b"")
         self._receipt(block).create(_to_json(receipt))
         return receipt
 
@@ -135,7 +134,7 @@ class Stage:
         try:
             yield
         except (FileNotFoundError, DamagedError) as error:
-            what = error if isinstance(error, DamagedError) else f"{error} is missing"
+            what = error.message if isinstance(error, DamagedError) else f"{error} is missing"
             message = f"{self.name} of {block}: {what}"
             raise DamagedError(message, self.location.url, block) from error
 
@@ -189,7 +188,7 @@ class Stage:
         """Remove a block's receipt and data, or the global step's (``whole``), to be done again."""
         check_block(block)
         (self.location / "receipts" / f"{block}.json").remove()
-        (self.location / "quarantine" / f"{block}.json").remove()
+        (self.location / "quarantine" / block).remove()
         segment, _, index = block.partition("/")
         group = self.location / "data.zarr" / segment
         if block == WHOLE:
@@ -268,12 +267,16 @@ class Stage:
     def quarantined(self) -> dict[str, list[dict[str, Any]]]:
         """Return the documents that a step had to leave out, by their block's name.
 
-        Each has its ``row`` in the block, ``doc_id`` and ``reason``.
+        Each has its ``row`` in the block, ``doc_id`` and ``reason``. The receipts say which; what
+        lies in ``quarantine`` only says whose receipts to read.
         """
         folder, found = self.location / "quarantine", {}
         for segment in folder.names():
             for name in (folder / segment).names():
-                found[f"{segment}/{name.removesuffix('.json')}"] = _loads(folder / segment / name)
+                block = f"{segment}/{name}"
+                receipt = self.receipt_of(block)
+                if receipt is not None and receipt.notes.get("quarantined"):
+                    found[block] = list(receipt.notes["quarantined"])
         return found
 
     def dask_array(self, name: str) -> Any:
@@ -287,8 +290,9 @@ class Stage:
     def _segment_array(self, name: str, segment: str) -> Any:
         import dask.array as da
 
-        location = self._array(name, segment)
-        info = arrays.read_info(location)
+        location, stage = self._array(name, segment), self
+        with self._reading(segment):
+            info = arrays.read_info(location)
         rows = [
             min(info.chunk_shape[0], info.shape[0] - start)
             for start in range(0, info.shape[0], info.chunk_shape[0])
@@ -296,7 +300,9 @@ class Stage:
         chunks = (tuple(rows), *((size,) for size in info.shape[1:]))
 
         def read(block_info: Any = None) -> NDArray[Any]:
-            return arrays.read_chunk(location, block_info[None]["chunk-location"][0])
+            index = block_info[None]["chunk-location"][0]
+            with stage._reading(f"{segment}/{index:06d}"):
+                return arrays.read_chunk(location, index)
 
         return da.map_blocks(
             read, chunks=chunks, dtype=info.dtype, meta=np.empty((0,) * len(info.shape), info.dtype)

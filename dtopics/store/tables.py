@@ -29,10 +29,11 @@ def read_table(location: Location, columns: list[str] | None = None) -> pa.Table
     DamagedError
         Where it is no Parquet file, or not as it was written.
     """
-    return _table_of(location, location.read(), columns)
+    return table_of(location, location.read(), columns)
 
 
-def _table_of(location: Location, data: bytes, columns: list[str] | None = None) -> pa.Table:
+def table_of(location: Location, data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Return the table of a Parquet file whose bytes these are; errors as in `read_table`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -50,7 +51,7 @@ def create_table(location: Location, table: pa.Table) -> bytes:
         return data
     found = location.read()
     try:
-        _table_of(location, found)
+        table_of(location, found)
     except DamagedError:
         location.write(data)
         return data

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dtopics.data import Receipt
 from dtopics.errors import DamagedError, RunError
+from dtopics.store.location import Location
 from dtopics.store.run import Run
 from dtopics.store.stage import WHOLE, Stage
 from dtopics.store.state import check_stage
+from dtopics.store.tables import table_of
 
 #: Where `note` leaves what a check found, for the next command that works on the run.
 DAMAGED = "damaged.json"
+_KINDS = ("topics", "stages", "plan", "spool")
+_PLAN = re.compile(r"(\d{4})\.parquet")
+_SPOOLED = re.compile(r"(\d{4})/((\d{6}-[0-9a-f]{12})-\d{4}\.parquet)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,16 @@ class Damage:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check of some blocks found: how many were compared, their bytes, and the damage."""
+    """What a check found.
+
+    Attributes
+    ----------
+    n_receipts : int
+        Receipts that were compared with what they say is there.
+    n_bytes : int
+        Bytes that were read for it.
+    damage : tuple of Damage
+    """
 
     n_receipts: int
     n_bytes: int
@@ -59,7 +74,7 @@ class CheckBlocks:
                 n_bytes += receipt.bytes if receipt is not None else 0
                 what = "its receipt is gone" if receipt is None else _wrong(stage, receipt, name)
             except DamagedError as error:
-                what = str(error)
+                what = error.message
             if what:
                 damage.append(Damage(stage.location.url, name, f"{stage.name} of {name}: {what}"))
         return Checked(len(names), n_bytes, tuple(damage))
@@ -76,6 +91,30 @@ def to_check(stages: Iterable[Stage], most: int = 64) -> Iterator[tuple[Stage, t
             yield stage, tuple(names[start : start + most])
 
 
+@dataclass(frozen=True)
+class CheckTable:
+    """Reads a table that has no receipt, such as a part of the spool; any worker can."""
+
+    def __call__(self, location: Location) -> Checked:
+        """Check one file."""
+        try:
+            data = location.read()
+            table_of(location, data)
+        except (FileNotFoundError, DamagedError) as error:
+            what = getattr(error, "message", f"{location} is missing")
+            return Checked(1, 0, (Damage(location.url, "", what),))
+        return Checked(1, len(data), ())
+
+
+def without_receipts(run: Run) -> list[Location]:
+    """Return the tables of a run that have no receipts: its plan and its spool."""
+    found = [run.location / "plan" / f"{segment['name']}.parquet" for segment in run.segments]
+    for segment in run.segments:
+        folder = run.location / "spool" / segment["name"]
+        found += [folder / name for name in folder.names() if name.endswith(".parquet")]
+    return found
+
+
 def note(run: Run, damage: Iterable[Damage]) -> None:
     """Leave what is damaged for the next command that works on the run; it is done again then.
 
@@ -90,6 +129,11 @@ def note(run: Run, damage: Iterable[Damage]) -> None:
         (run.location / DAMAGED).write(json.dumps(found, indent=2).encode())
     else:
         (run.location / DAMAGED).remove()
+
+
+def is_noted(run: Run) -> bool:
+    """Whether a check before this one found something, and nothing was done since."""
+    return (run.location / DAMAGED).exists()
 
 
 def remove_noted(run: Run) -> list[str]:
@@ -119,9 +163,12 @@ def remove(run: Run, stage: str, block: str) -> bool:
     Without a block, all of the stage goes, or of the version of the topics that is named.
     """
     url = run.location.url
-    if not stage.startswith((f"{url}/topics/", f"{url}/stages/")):
+    if not stage.startswith(tuple(f"{url}/{kind}/" for kind in _KINDS)):
         return False
     kind, _, place = stage.removeprefix(f"{url}/").partition("/")
+    if kind in {"plan", "spool"}:
+        _remove_planned(run, kind, place)
+        return True
     if kind == "topics":
         check_stage(kind, place)
         run.topics_folder(place).remove()
@@ -146,3 +193,15 @@ def _wrong(stage: Stage, receipt: Receipt, name: str) -> str:
         if digest.hexdigest() != expected:
             return f"{part} has other bytes than its receipt says"
     return ""
+
+
+def _remove_planned(run: Run, kind: str, place: str) -> None:
+    """Remove a plan, and the part of the spool that is damaged: both are made anew, and alike."""
+    found = (_SPOOLED if kind == "spool" else _PLAN).fullmatch(place)
+    if found is None:
+        raise ValueError(f"{place!r:.80} is no part of the {kind}")
+    if kind == "spool":
+        folder = run.location / "spool" / found[1]
+        (folder / f"{found[3]}.json").remove()
+        (folder / found[2]).remove()
+    (run.location / "plan" / f"{found[1]}.parquet").remove()

@@ -1,3 +1,4 @@
+import itertools
 import os
 from dataclasses import dataclass
 
@@ -74,12 +75,19 @@ def test_rows_are_found_by_halving(n, data):
         return ValueError() if bad - set(withheld) else None
 
     assert set(quarantine.find(n, fails)) == bad
-    assert len(tries) <= 2 + 2 * len(bad) * (int(np.ceil(np.log2(n))) + 1)
+    halvings = int(np.ceil(np.log2(n))) + 1
+    assert len(tries) <= 2 + 2 * len(bad) * (halvings + quarantine.TRIES)
 
 
 def test_a_step_that_always_fails_is_not_a_documents_fault():
     assert quarantine.find(50, lambda rows: ValueError()) == {}
     assert quarantine.find(200, lambda rows: None if len(rows) > 100 else ValueError()) == {}
+
+
+def test_a_step_that_fails_now_and_then_blames_no_document():
+    """Every other try fails, whatever is withheld, but never twice running."""
+    tries = itertools.count()
+    assert quarantine.find(64, lambda rows: ValueError() if next(tries) % 2 else None) == {}
 
 
 def test_documents_that_fail_only_together_are_not_found():
@@ -109,6 +117,19 @@ def test_a_document_that_ends_its_process_is_named(tmp_path):
     (name,) = stage.quarantined()
     assert name == "0000/000002"
     assert stage.quarantined()[name][0]["doc_id"] == "id-27"
+
+
+def test_a_crash_before_the_receipt_leaves_nobody_out(tmp_path):
+    """The next time the document may work: then it is as if nothing had been."""
+    stage, blocks = stage_and_blocks(tmp_path)
+    InProcessExecutor().map_blocks(stage, Lengths(Read(), (" 3",)), blocks)
+    assert list(stage.quarantined()) == ["0000/000000"]
+    stage.forget(blocks[0])
+    (tmp_path / "stage/data.zarr/0000/lengths/c/0").unlink()
+    assert stage.quarantined() == {}
+    InProcessExecutor().map_blocks(stage, Lengths(Read()), blocks)
+    assert stage.quarantined() == {}
+    assert stage.array("lengths", blocks[0]).all()
 
 
 def test_a_step_that_fails_without_any_document_is_an_error(tmp_path):

@@ -89,6 +89,23 @@ def test_what_a_library_says_of_it_is_hidden(tmp_path, documents, client):
     assert SECRET.encode() not in written(tmp_path)
 
 
+class Chokes(HashingEmbedder):
+    def encode(self, texts):
+        if any("POISON" in text for text in texts):
+            raise RuntimeError(f"403 for key {SECRET}")
+        return super().encode(texts)
+
+
+def test_what_a_document_was_left_out_for_is_hidden_too(tmp_path, client, caplog):
+    texts = made_up(300, 3, random_state=9).texts
+    texts[7] = "POISON"
+    _, model = model_of(tmp_path, embedding_model=Chokes())
+    model.fit(texts, client=client)
+    assert model.quarantined_["reason"].tolist() == ["RuntimeError: 403 for key ***"]
+    assert SECRET.encode() not in written(tmp_path)
+    assert SECRET not in caplog.text
+
+
 def test_an_unknown_option_is_not_shown():
     with pytest.raises(DTopicsError) as raised:
         Location("s4://bucket/x", {"key": SECRET}).exists()

@@ -135,6 +135,20 @@ def test_what_another_wrote_meanwhile_is_not_written_over(tmp_path):
     assert {"a": 1, "b": 2}.items() <= json.loads((tmp_path / "run.json").read_text()).items()
 
 
+def test_two_handles_that_only_look_do_not_refuse_each_other(tmp_path):
+    one, two = Run(Location(str(tmp_path))), Run(Location(str(tmp_path)))
+    one.begin({})
+    one.finish("abc")
+    two.load()
+    first, second = one.stage("slices", {"a": 1}), two.stage("slice counts", {})
+    third = one.stage("distributions", {})
+    stages = json.loads((tmp_path / "run.json").read_text())["stages"]
+    assert stages == {held.name: held.fingerprint for held in (first, second, third)}
+    one.add_version("def", "merge", {})
+    with pytest.raises(RunError, match="changed by another process"):
+        two.stage("slices", {"b": 2})
+
+
 def test_holding_it_twice_is_holding_it_once(tmp_path):
     run = Run(Location(str(tmp_path)))
     with run.writing("a fit"), run.writing("a part of it"):
