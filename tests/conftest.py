@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 
 import pytest
 
@@ -37,6 +38,16 @@ def cluster_of(n_workers, threads=1, **options):
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind():
+    """See that a test leaves Dask's scheduler as it was, for those that come after it."""
+    yield
+    if "dask" in sys.modules:
+        import dask
+
+        assert dask.config.get("scheduler", None) is None
 
 
 @pytest.fixture(scope="session")

@@ -177,11 +177,12 @@ def connect(address: str) -> Iterator[Any]:
     if "scheduler_file" in where:
         _wait_for_file(address)
     try:
-        client = Client(**where, timeout=CONNECT_TIMEOUT)
+        # one that is the default stays Dask's scheduler for ever where it cannot connect
+        client = Client(**where, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         message = f"no Dask scheduler answers at {address}: {error}"
         raise ClusterError(message) from error
-    with client:
+    with client, client.as_current():
         yield client
 
 

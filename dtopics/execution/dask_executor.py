@@ -50,8 +50,9 @@ POLL_S = 5.0
 #: How long a worker may be paused and idle before it has to forget what it holds; before it is
 #: started anew.
 FORGET_S, RESTART_S = 10.0, 60.0
-#: How long all may wait for a task whose worker uses no more than this share of a core.
-HANG_S, HANG_CPU = 3600.0, 2.0
+#: How long all may wait for a task whose worker uses no more of a core, in percent. Dask's own
+#: profile of a task that waits takes 8.
+HANG_S, HANG_CPU = 3600.0, 25.0
 _counter = itertools.count()
 
 

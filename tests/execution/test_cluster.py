@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 
+import dask
 import pytest
 from conftest import cluster_of
 
@@ -16,6 +17,11 @@ from dtopics.store import Location, Stage
 def chosen(client, run, n_blocks):
     with executor_for(client, run, n_blocks=n_blocks, progress=SilentProgress()) as executor:
         return type(executor)
+
+
+def executor_for_all(client, run):
+    with executor_for(client, run, n_blocks=9, progress=SilentProgress()) as executor:
+        return list(executor.map(len, ["a"]))
 
 
 def test_few_blocks_stay_in_the_process(tmp_path):
@@ -44,11 +50,18 @@ def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", "1s")
     run = Location(str(tmp_path))
-    with (
-        executor_for("tcp://127.0.0.1:9", run, n_blocks=9, progress=SilentProgress()) as executor,
-        pytest.raises(ClusterError, match="no Dask scheduler answers"),
-    ):
-        list(executor.map(len, ["a"]))
+    with pytest.raises(ClusterError, match="no Dask scheduler answers"):
+        executor_for_all("tcp://127.0.0.1:9", run)
+    assert dask.config.get("scheduler", None) is None  # collections can still be computed
+
+
+def test_a_scheduler_file_that_never_comes(tmp_path, monkeypatch):
+    from dtopics.execution import cluster
+
+    monkeypatch.setattr(cluster, "SCHEDULER_FILE_S", 0.3)
+    path = str(tmp_path / "scheduler.json")
+    with pytest.raises(ClusterError, match=r"there is no scheduler file .*scheduler\.json after"):
+        executor_for_all(path, Location(str(tmp_path / "run")))
 
 
 def test_workers_that_do_not_see_the_run(client, tmp_path, monkeypatch):
@@ -106,6 +119,21 @@ def test_workers_with_other_versions_are_named(tmp_path):
         check_workers(client, Location(str(tmp_path)))
         client.run(first_on_the_path, str(tmp_path))
         with pytest.raises(ClusterError, match=r"umap-learn 9\.9\.9, here 0"):
+            check_workers(client, Location(str(tmp_path)))
+
+
+def other_versions(**packages):
+    """Have the scheduler say that it has other packages."""
+    from distributed import versions
+
+    told = versions.get_package_info
+    versions.get_package_info = lambda names: {**told(names), **packages}
+
+
+def test_a_scheduler_with_other_versions_is_named(tmp_path):
+    with local_cluster(LocalSettings(1)) as client:  # its scheduler is a process of its own
+        client.run_on_scheduler(other_versions, msgpack="0.1")
+        with pytest.raises(ClusterError, match=r"the scheduler: msgpack 0\.1, here 1"):
             check_workers(client, Location(str(tmp_path)))
 
 

@@ -1,4 +1,5 @@
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +186,29 @@ def test_a_cluster_that_does_not_answer_is_no_error_of_the_fit():
     stuck = dask_executor.Stuck(Silent())
     for now in (0.0, 100.0, 200.0):
         stuck.look({"tcp://a": {"status": "paused"}}, now)
+
+
+class Hangs(Fill):
+    """Waits for ever the first time, and uses no core."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, block):
+        if block.index == 4:
+            try:
+                (Path(self.folder) / "hung").touch(exist_ok=False)
+            except FileExistsError:
+                return super().__call__(block)
+            threading.Event().wait()
+        return super().__call__(block)
+
+
+def test_a_task_that_hangs_is_begun_again_elsewhere(tmp_path, monkeypatch, caplog):
+    for name, seconds in (("POLL_S", 0.5), ("HANG_S", 3.0)):
+        monkeypatch.setattr(dask_executor, name, seconds)
+    stage, blocks = plan(tmp_path)
+    with cluster_of(1) as client:
+        executor(client, tmp_path).map_blocks(stage, Hangs(str(tmp_path)), blocks)
+    assert stage.done("0000") == set(range(N))
+    assert "a task hangs on" in caplog.text

@@ -24,9 +24,10 @@ def test_a_cluster_of_our_own_is_encrypted_and_strangers_are_refused(tmp_path):
         with connect(address) as another:  # as a command with the same folder would
             assert another.submit(sum, [3, 4]).result() == 7
         with pytest.raises(OSError):
-            Client(address, security=Security.temporary(), timeout="3s")
+            Client(address, security=Security.temporary(), timeout="3s", set_as_default=False)
         with pytest.raises((OSError, RuntimeError, ValueError)):
-            Client(address.replace("tls://", "tcp://"), security=Security(), timeout="3s")
+            plain = address.replace("tls://", "tcp://")
+            Client(plain, security=Security(), timeout="3s", set_as_default=False)
     assert dask.config.get("distributed.comm.tls.ca-file") is None
     assert not any("COMM__TLS" in name for name in os.environ)
 
