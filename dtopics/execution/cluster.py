@@ -170,19 +170,22 @@ def current_client() -> Any:
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[Any]:
-    """Give a client of the scheduler at `address`, or of the one whose file that is."""
+    """Give a client of the scheduler at `address`, or of the one whose file that is.
+
+    Neither it nor that of a local cluster is Dask's default: it is begun within other settings and
+    ends after them, and would leave them behind.
+    """
     from distributed import Client
 
     where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
     if "scheduler_file" in where:
         _wait_for_file(address)
     try:
-        # one that is the default stays Dask's scheduler for ever where it cannot connect
         client = Client(**where, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         message = f"no Dask scheduler answers at {address}: {error}"
         raise ClusterError(message) from error
-    with client, client.as_current():
+    with client:
         yield client
 
 
@@ -223,7 +226,11 @@ def local_cluster(settings: LocalSettings) -> Iterator[Any]:
             },
             silence_logs=40,
         )
-    with dask.config.set(_CLIENT_SETTINGS), cluster, Client(cluster) as client:
+    with (
+        dask.config.set(_CLIENT_SETTINGS),
+        cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
         try:
             client.wait_for_workers(workers, timeout=120)
         except TimeoutError as error:

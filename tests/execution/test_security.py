@@ -25,8 +25,8 @@ def test_a_cluster_of_our_own_is_encrypted_and_strangers_are_refused(tmp_path):
             assert another.submit(sum, [3, 4]).result() == 7
         with pytest.raises(OSError):
             Client(address, security=Security.temporary(), timeout="3s", set_as_default=False)
+        plain = address.replace("tls://", "tcp://")
         with pytest.raises((OSError, RuntimeError, ValueError)):
-            plain = address.replace("tls://", "tcp://")
             Client(plain, security=Security(), timeout="3s", set_as_default=False)
     assert dask.config.get("distributed.comm.tls.ca-file") is None
     assert not any("COMM__TLS" in name for name in os.environ)

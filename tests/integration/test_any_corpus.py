@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import socket
-import threading
 
 import dask.bag as db
 import dask.dataframe as dd
@@ -13,7 +11,7 @@ import pytest
 import zarr
 
 from dtopics import Corpus, TopicModel
-from dtopics.testing import HashingEmbedder, made_up
+from dtopics.testing import made_up
 
 SETTINGS = {"min_topic_size": 10, "sample_size": 200, "block_size": 100, "refine": False}
 
@@ -138,66 +136,3 @@ def test_ids_times_and_classes_are_kept(known, tmp_path):
     assert info["doc_id"].tolist() == assigned["doc_id"].tolist()
     assert {"Topic", "Name", "Representation", "Probability"} <= set(info.columns)
     assert model.embeddings.shape == (400, 32)
-
-
-@pytest.fixture(scope="module")
-def s3():
-    from moto.server import ThreadedMotoServer
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    options = {"key": "k", "secret": "hunter2", "client_kwargs": {
-        "endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1"}}  # fmt: skip
-    import s3fs
-
-    s3fs.S3FileSystem(**options).call_s3("create_bucket", Bucket="bucket")
-    yield options
-    server.stop()
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_from_s3_to_s3_on_workers(known, client, s3):
-    from dtopics.store import Location
-
-    corpus, topics, words = known
-    table = frame(corpus)
-    for i in range(4):
-        part = table[i * 100 : i * 100 + 100]
-        data = part.to_json(orient="records", lines=True, date_format="iso").encode()
-        Location(f"s3://bucket/in/{i}.jsonl", s3).write(data)
-    settings = {**SETTINGS, "run": "s3://bucket/run", "storage_options": s3}
-    source = Corpus("s3://bucket/in/*.jsonl", text_column="text", storage_options=s3)
-    model = TopicModel(embedding_model=HashingEmbedder(32), **settings)
-    model.fit(source, corpus.embeddings, client=client)
-    assert model.topics_.compute(scheduler="threads").tolist() == topics
-    assert model.get_topics() == words
-    again = TopicModel.load("s3://bucket/run", storage_options=s3)
-    assert again.get_topics() == words
-    run = Location("s3://bucket/run", s3)
-    everything = [path for path in run.fs.find(run.path) if path.endswith(".json")]
-    assert all(b"hunter2" not in run.fs.cat_file(path) for path in everything)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_of_many_writers_to_s3_one_wins(s3):
-    from dtopics.store import Location
-
-    file = Location("s3://bucket/race", s3)
-    won = []
-    start = threading.Barrier(6)
-
-    def write_one(i):
-        start.wait()
-        if file.create(b"%d" % i):
-            won.append(i)
-
-    threads = [threading.Thread(target=write_one, args=(i,)) for i in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
-    assert file.read() == b"%d" % won[0]

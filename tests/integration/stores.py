@@ -1,0 +1,130 @@
+"""Object stores on this machine: servers that are started, used and stopped."""
+
+import contextlib
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from http import HTTPStatus
+
+import pytest
+
+#: What Azurite is told by its documentation to be reached with; it is no secret.
+AZURITE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_for(port, process=None):
+    for _ in range(300):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if process is not None and process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise TimeoutError(f"no server answers on port {port}")
+
+
+@contextlib.contextmanager
+def s3(folder):
+    """Give a bucket's URL and what fsspec needs to open it: moto."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    port = free_port()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    options = {"key": "k", "secret": "hunter2", "client_kwargs": {
+        "endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1"}}  # fmt: skip
+    s3fs.S3FileSystem(**options).call_s3("create_bucket", Bucket="bucket")
+    try:
+        yield "s3://bucket", options
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def azure(folder):
+    """Give a container of Azurite, which npm installs where it is not on the path."""
+    import adlfs
+
+    port = free_port()
+    command = shutil.which("azurite-blob")
+    if command is None:
+        if shutil.which("npm") is None:
+            pytest.skip("needs azurite-blob, or npm to install it")
+        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, "azurite@3"]
+        subprocess.run(install, check=True, capture_output=True, timeout=240)
+        command = folder / "node_modules" / ".bin" / "azurite-blob"
+    process = subprocess.Popen([
+        command, "--silent", "--skipApiVersionCheck", "--blobHost", "127.0.0.1",
+        "--blobPort", str(port), "--location", folder,
+    ])  # fmt: skip
+    account = "devstoreaccount1"
+    options = {"account_name": account, "connection_string": (
+        f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={AZURITE_KEY};"
+        f"BlobEndpoint=http://127.0.0.1:{port}/{account};"
+    )}  # fmt: skip
+    try:
+        wait_for(port, process)
+        adlfs.AzureBlobFileSystem(**options).mkdir("bucket")
+        yield "az://bucket", options
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def google(folder):
+    """Give a bucket of an emulator that is taught the one condition that dtopics asks for."""
+    from gcp_storage_emulator import server as emulator
+    from gcp_storage_emulator.exceptions import NotFound
+    from gcp_storage_emulator.handlers import objects
+
+    one_at_a_time = threading.Lock()
+
+    def insert(request, response, storage, *args, **kwargs):
+        # as Google: a generation of 0 means that there must be none
+        if request.query.get("ifGenerationMatch") != ["0"]:
+            return objects.insert(request, response, storage, *args, **kwargs)
+        named = request.query.get("name")
+        name = named[0] if named else request.data["meta"]["name"]
+        with one_at_a_time:
+            with contextlib.suppress(NotFound):
+                storage.get_file_obj(request.params["bucket_name"], name)
+                response.status = HTTPStatus.PRECONDITION_FAILED
+                response.json({"error": {"code": 412, "message": "conditionNotMet"}})
+                return None
+            return objects.insert(request, response, storage, *args, **kwargs)
+
+    handlers = tuple(
+        (
+            pattern,
+            {verb: insert if does is objects.insert else does for verb, does in verbs.items()},
+        )
+        for pattern, verbs in emulator.HANDLERS
+    )
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emulator, "HANDLERS", handlers)
+        patch.setattr(http.server, "HTTPServer", http.server.ThreadingHTTPServer)
+        server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+        server.start()
+        try:
+            wait_for(port)
+            yield "gs://bucket", {
+                "endpoint_url": f"http://127.0.0.1:{port}", "token": "anon", "project": "test",
+            }  # fmt: skip
+        finally:
+            server.stop()
+
+
+STORES = {"s3": s3, "azure": azure, "google": google}
