@@ -101,6 +101,8 @@ class Location:
         options = dict(self.storage_options)
         if self.protocol in CONDITIONAL_PUT:
             options.setdefault("use_listings_cache", False)
+        if self.protocol in {"s3", "s3a"}:  # else it asks for the size before each read
+            options.setdefault("max_concurrency", 1)
         try:
             return fsspec.filesystem(self.protocol, **options)
         except (ImportError, ValueError) as error:

@@ -104,9 +104,18 @@ def _said(error: BaseException, where: str) -> str | None:
             f"there is no room at {where} ({error.strerror}); what is finished is kept: make room "
             "and run the same command again"
         )
-    if isinstance(error, PermissionError) or getattr(error, "status_code", None) in {401, 403}:
+    if _is_denied(error):
         return (
             f"{where} may not be read or written: {error}. What is finished is kept: with "
             "credentials that are valid, run the same command again"
         )
     return None
+
+
+def _is_denied(error: BaseException) -> bool:
+    if isinstance(error, PermissionError) or getattr(error, "status_code", None) in {401, 403}:
+        return True
+    # S3 gives no reason where it is asked for a head: a token that has expired is a bad request
+    said = getattr(error.__cause__, "response", None)
+    code = said.get("Error", {}).get("Code") if isinstance(said, dict) else None
+    return code in {"400", "InvalidToken", "TokenRefreshRequired"}

@@ -51,6 +51,68 @@ def s3(folder):
         server.stop()
 
 
+class Faulty:
+    """An S3 that answers some requests with an error, or not at all, though it did what was asked.
+
+    `kinds` are taken in turns, for every `every`-th request of the methods in `methods`.
+    """
+
+    ERRORS = {
+        "busy": ("503 Slow Down", "SlowDown"),
+        "internal": ("500 Internal Server Error", "InternalError"),
+        "expired": ("400 Bad Request", "ExpiredToken"),
+        "denied": ("403 Forbidden", "AccessDenied"),
+    }
+
+    def __init__(self, app):
+        self.app, self.seen, self.struck = app, 0, 0
+        self.kinds, self.every, self.methods = (), 1, ("GET", "PUT", "POST", "HEAD")
+
+    def __call__(self, environ, start_response):
+        kind = None
+        if self.kinds and environ["REQUEST_METHOD"] in self.methods:
+            self.seen += 1
+            if self.seen % self.every == 0:
+                kind = self.kinds[self.struck % len(self.kinds)]
+                self.struck += 1
+        if kind in self.ERRORS:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            status, code = self.ERRORS[kind]
+            body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+            start_response(status, [("Content-Type", "application/xml"),
+                                    ("Content-Length", str(len(body)))])  # fmt: skip
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        answer = self.app(environ, start_response)
+        if kind == "lost":
+            list(answer)
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        if kind == "slow":
+            time.sleep(2)
+        return answer
+
+
+@contextlib.contextmanager
+def faulty_s3():
+    """Give a bucket's URL, what fsspec needs to open it, and what makes it fail."""
+    import s3fs
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    app = Faulty(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    options = {"key": "k", "secret": "hunter2", "client_kwargs": {
+        "endpoint_url": f"http://127.0.0.1:{server.port}", "region_name": "us-east-1"}}  # fmt: skip
+    s3fs.S3FileSystem(**options).call_s3("create_bucket", Bucket="bucket")
+    try:
+        yield "s3://bucket", options, app
+    finally:
+        app.kinds = ()
+        server.shutdown()
+        thread.join()
+
+
 @contextlib.contextmanager
 def azure(folder):
     """Give a container of Azurite, which npm installs where it is not on the path."""
