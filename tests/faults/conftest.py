@@ -10,16 +10,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dtopics import Corpus, TopicModel
 from dtopics.store import Location, Run
 from dtopics.testing import made_up
 from dtopics.testing.failing import Failures, Rule
 from dtopics.topics import Topics
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
+from runs import artefacts
 
 DRIVER = Path(__file__).parent / "driver.py"
 #: A job that has not ended after so many seconds hangs.
@@ -212,3 +215,44 @@ def at(stage, what="receipts", kind="SIGKILL", **more):
     """Return the rule that strikes once when a stage writes data or a receipt."""
     parts = {"receipts": "receipts/*.json", "data": "*"}[what]
     return Rule(kind, "write", f"*/stages/{stage}/*/{parts}", **more)
+
+
+# --- jobs that are sent by the command line
+
+SENT = {"min_topic_size": 15, "sample_size": 400, "block_size": 200, "refine": 4}
+
+
+@pytest.fixture(scope="session")
+def sent(tmp_path_factory):
+    """A folder with the documents and embeddings of a job that is sent."""
+    folder = tmp_path_factory.mktemp("corpus")
+    made = made_up(N, 8, outliers=0.1, random_state=11)
+    pq.write_table(pa.table({"text": made.texts}), folder / "x.parquet", row_group_size=150)
+    np.save(folder / "x.npy", made.embeddings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def expected(sent, tmp_path_factory):
+    """What a fit of this process leaves of them."""
+    run = tmp_path_factory.mktemp("expected") / "run"
+    model = TopicModel(run=str(run), **SENT)
+    model.fit(Corpus(str(sent / "x.parquet"), text_column="text"), str(sent / "x.npy"))
+    return artefacts(Run.open(Location(str(run))))
+
+
+def submitted(way, sent, folder, *options, environment=None):
+    """Send a fit by ``dtopics submit``; return what that said."""
+    command = [
+        sys.executable, "-m", "dtopics.cli", "submit", "--on", way, "--workers", "2",
+        "--memory", "2GiB", "--job", str(folder / "job"), "--name", "topics", *options, "--",
+        "fit", str(sent / "x.parquet"), "--text-column", "text",
+        "--embeddings", str(sent / "x.npy"), "--run", str(folder / "run"),
+        *(word for name, value in SENT.items()
+          for word in (f"--{name.replace('_', '-')}", str(value))),
+    ]  # fmt: skip
+    said = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert said.returncode == 0, said.stderr
+    return said.stdout

@@ -6,19 +6,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
-import numpy as np
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from runs import artefacts
 
-from dtopics import Corpus, TopicModel
 from dtopics.store import Location, Run
-from dtopics.testing import made_up
+from faults.conftest import submitted
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -107,45 +102,13 @@ def told(environment, *command):
     ).stdout
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    made = made_up(2_000, 8, outliers=0.1, random_state=11)
-    pq.write_table(pa.table({"text": made.texts}), folder / "x.parquet", row_group_size=150)
-    np.save(folder / "x.npy", made.embeddings)
-    return folder
-
-
-SETTINGS = {"min_topic_size": 15, "sample_size": 400, "block_size": 200, "refine": 4}
-
-
-@pytest.fixture(scope="module")
-def expected(corpus, tmp_path_factory):
-    """What a fit of this process leaves."""
-    run = tmp_path_factory.mktemp("expected") / "run"
-    model = TopicModel(run=str(run), **SETTINGS)
-    model.fit(Corpus(str(corpus / "x.parquet"), text_column="text"), str(corpus / "x.npy"))
-    return artefacts(Run.open(Location(str(run))))
-
-
 class Sent:
     """A job that was sent by ``dtopics submit``."""
 
     def __init__(self, environment, way, corpus, folder, *options):
         self.environment, self.folder = environment, folder
-        command = [
-            sys.executable, "-m", "dtopics.cli", "submit", "--on", way, "--workers", "2",
-            "--memory", "2GiB", "--job", str(folder / "job"), "--name", "topics", *options, "--",
-            "fit", str(corpus / "x.parquet"), "--text-column", "text",
-            "--embeddings", str(corpus / "x.npy"), "--run", str(folder / "run"),
-            *(word for name, value in SETTINGS.items()
-              for word in (f"--{name.replace('_', '-')}", str(value))),
-        ]  # fmt: skip
-        said = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, cwd=folder
-        )
-        assert said.returncode == 0, said.stderr
-        self.number = re.search(r"SLURM job (\d+)", said.stdout)[1]
+        said = submitted(way, corpus, folder, *options, environment=environment)
+        self.number = re.search(r"SLURM job (\d+)", said)[1]
 
     def state(self):
         said = told(self.environment, "scontrol", "show", "job", self.number)
@@ -177,15 +140,15 @@ class Sent:
         return artefacts(Run.open(Location(str(self.folder / "run"))))
 
 
-def test_one_allocation(slurm, corpus, expected, tmp_path):
-    job = Sent(slurm, "slurm", corpus, tmp_path, "--tls")
+def test_one_allocation(slurm, sent, expected, tmp_path):
+    job = Sent(slurm, "slurm", sent, tmp_path, "--tls")
     job.finish()
     assert job.outcome() == expected
     assert "2,000 documents" in job.log()
 
 
-def test_a_preempted_job_goes_on(slurm, corpus, expected, tmp_path):
-    job = Sent(slurm, "slurm", corpus, tmp_path)
+def test_a_preempted_job_goes_on(slurm, sent, expected, tmp_path):
+    job = Sent(slurm, "slurm", sent, tmp_path)
     job.wait_for("stages/reducer/*/receipts/whole.json")
     told(slurm, "scontrol", "requeue", job.number)
     time.sleep(1)
@@ -199,8 +162,8 @@ def test_a_preempted_job_goes_on(slurm, corpus, expected, tmp_path):
     assert job.outcome() == expected
 
 
-def test_workers_that_are_cancelled_are_sent_again(slurm, corpus, expected, tmp_path):
-    job = Sent(slurm, "slurm-elastic", corpus, tmp_path, "--sbatch-worker=--nice=0")
+def test_workers_that_are_cancelled_are_sent_again(slurm, sent, expected, tmp_path):
+    job = Sent(slurm, "slurm-elastic", sent, tmp_path, "--sbatch-worker=--nice=0")
     script = tmp_path / "job" / "job.sh"
     assert "sleep 30" in script.read_text()
     cancelled = []

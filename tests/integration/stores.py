@@ -51,18 +51,19 @@ def s3(folder):
         server.stop()
 
 
+ERRORS = {
+    "busy": ("503 Slow Down", "SlowDown"),
+    "internal": ("500 Internal Server Error", "InternalError"),
+    "expired": ("400 Bad Request", "ExpiredToken"),
+    "denied": ("403 Forbidden", "AccessDenied"),
+}
+
+
 class Faulty:
     """An S3 that answers some requests with an error, or not at all, though it did what was asked.
 
     `kinds` are taken in turns, for every `every`-th request of the methods in `methods`.
     """
-
-    ERRORS = {
-        "busy": ("503 Slow Down", "SlowDown"),
-        "internal": ("500 Internal Server Error", "InternalError"),
-        "expired": ("400 Bad Request", "ExpiredToken"),
-        "denied": ("403 Forbidden", "AccessDenied"),
-    }
 
     def __init__(self, app):
         self.app, self.seen, self.struck = app, 0, 0
@@ -75,9 +76,9 @@ class Faulty:
             if self.seen % self.every == 0:
                 kind = self.kinds[self.struck % len(self.kinds)]
                 self.struck += 1
-        if kind in self.ERRORS:
+        if kind in ERRORS:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            status, code = self.ERRORS[kind]
+            status, code = ERRORS[kind]
             body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
             start_response(status, [("Content-Type", "application/xml"),
                                     ("Content-Length", str(len(body)))])  # fmt: skip
