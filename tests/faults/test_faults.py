@@ -45,6 +45,7 @@ def each(request, job, reference):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("what", ["data", "receipts"], ids=["before data", "before its receipt"])
 def test_a_worker_is_killed_in_every_stage(each, stages, undisturbed, what):
     each.set(*strikes(stages, each, what=what))
@@ -54,6 +55,7 @@ def test_a_worker_is_killed_in_every_stage(each, stages, undisturbed, what):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("target", ["client", "scheduler"])
 def test_client_or_scheduler_is_killed_in_every_stage(each, stages, undisturbed, target):
     each.set(*strikes(stages, each, target=target))
