@@ -31,19 +31,20 @@ def check_state(state: Mapping[str, Any], where: str) -> None:
     RunError
     """
     try:
-        for segment in state.get("segments", []):
+        segments = _list(state.get("segments", []))
+        for segment in segments:
             _check_segment(segment)
         fitted = state.get("fitted", {})
-        versions = fitted.get("versions", [])
+        versions = _list(fitted.get("versions", []))
         for stages in (state["stages"], fitted.get("stages", {}),
                        *(entry["stages"] for entry in versions)):  # fmt: skip
             for name, key in stages.items():
                 check_stage(name, key)
         for entry in [fitted, *versions]:
-            _check_version(entry, n_segments=len(state.get("segments", [])))
+            _check_version(entry, n_segments=len(segments))
         for key, parts in state.get("divided", {}).items():
             _check_key(key)
-            for name, n_rows, rows in parts:
+            for name, n_rows, rows in map(_list, _list(parts)):
                 _check_rows(name, n_rows, rows)
     except (TypeError, AttributeError, LookupError, ValueError) as error:
         message = f"{where}/run.json is not what dtopics writes: {error}"
@@ -70,6 +71,12 @@ def check_block(name: str) -> None:
     """
     if not _BLOCK.fullmatch(name):
         raise ValueError(f"{name!r:.80} is no block")
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.80} is no list")
+    return value
 
 
 def _check_version(entry: Mapping[str, Any], n_segments: int) -> None:

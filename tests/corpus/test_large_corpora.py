@@ -18,8 +18,7 @@ from corpus_helpers import plan_of
 from dtopics.corpus import as_corpus, reader_for, Corpus
 from dtopics.store.location import Location
 
-columns = {"text_column": "text", "id_column": "id"} if sys.argv[1].endswith("jsonl") else {}
-corpus = Corpus(sys.argv[1], **columns)
+corpus = Corpus(sys.argv[1], **json.loads(sys.argv[4]))
 corpus.check()
 segment = plan_of(corpus, sys.argv[2])
 read = reader_for(segment, corpus.storage_options, Location(sys.argv[2]))
@@ -37,9 +36,9 @@ print(json.dumps({"rows": rows, "size": size, "ids": ids, "blocks": len(segment.
 """
 
 
-def read(source, spool):
+def read(source, spool, **how):
     helpers = str(Path(__file__).parent)
-    command = [sys.executable, "-c", READ, str(source), str(spool), helpers]
+    command = [sys.executable, "-c", READ, str(source), str(spool), helpers, json.dumps(how)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return json.loads(said.splitlines()[-1])
 
@@ -55,10 +54,11 @@ def test_a_file_of_two_gigabytes(tmp_path):
         return path
 
     few, many = 50_000, 1_000_000
-    small = read(write(few), tmp_path / "a")
+    columns = {"text_column": "text", "id_column": "id"}
+    small = read(write(few), tmp_path / "a", **columns)
     path = write(many)
     assert path.stat().st_size > 2_000_000_000
-    large = read(path, tmp_path / "b")
+    large = read(path, tmp_path / "b", **columns)
     for found, rows in ((small, few), (large, many)):
         assert found["rows"] == rows
         assert found["size"] == rows * len(text)
@@ -74,7 +74,8 @@ def test_a_hundred_thousand_files(tmp_path):
         (folder / f"{part:02}").mkdir(parents=True)
         for row in range(1_000):
             (folder / f"{part:02}" / f"{row:03}.txt").write_text(f"document {part} {row}\n")
-    found = read(folder, tmp_path / "a")
-    assert found["rows"] == 100_000
-    assert found["blocks"] < 100
-    assert found["peak"] < 800
+    for form in ("text", "files"):  # a document each line, each file
+        found = read(folder, tmp_path / form, format=form)
+        assert found["rows"] == 100_000
+        assert found["blocks"] < 100
+        assert found["peak"] < 800

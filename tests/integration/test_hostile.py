@@ -6,8 +6,6 @@ import gzip
 import json
 import lzma
 import shutil
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -321,52 +319,3 @@ def changed(value, data):
         place = data.draw(st.integers(0, len(value) - 1))
         return [*value[:place], changed(value[place], data), *value[place + 1 :]]
     return data.draw(odd)
-
-
-# --- size
-
-
-@pytest.mark.slow
-def test_many_small_files(tmp_path):
-    for i in range(100_000):
-        path = tmp_path / "x" / f"{i % 1_000:03d}" / f"{i}.txt"
-        if i < 1_000:
-            path.parent.mkdir(parents=True)
-        path.write_text(f"document {i}")
-    corpus = Corpus(str(tmp_path / "x"), format="files")
-    corpus.check()
-    segment = corpus.plan(
-        segment="0000", block_rows=None, spool=Location(str(tmp_path / "s")), map_=map
-    )
-    assert segment.n_rows == 100_000
-
-
-STREAM = """
-import resource, sys
-from dtopics import Corpus
-from dtopics.store import Location
-corpus = Corpus(sys.argv[1], text_column="text")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-segment = corpus.plan(segment="0000", block_rows=16_384, spool=Location(sys.argv[2]), map_=map)
-print(segment.n_rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
-"""
-
-
-@pytest.mark.slow
-def test_a_large_file_is_streamed(tmp_path):
-    """Memory while two gigabytes are planned is that of one."""
-    line = json.dumps({"text": "word " * 400, "more": "x" * 100}) + "\n"
-    peaks = []
-    for n_lines in (450_000, 900_000):
-        with (tmp_path / "x.jsonl").open("w") as file:
-            for _ in range(n_lines // 1_000):
-                file.write(line * 1_000)
-        found = subprocess.run(
-            [sys.executable, "-c", STREAM, tmp_path / "x.jsonl", tmp_path / f"spool{n_lines}"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        rows, peak = map(int, found.stdout.split())
-        assert rows == n_lines
-        peaks.append(peak)
-    assert peaks[1] < 1.15 * peaks[0] + 20
-    assert peaks[1] < 400
