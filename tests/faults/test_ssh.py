@@ -1,4 +1,4 @@
-"""Bare hosts by a real sshd on addresses of this machine: worker, connection and command killed."""
+"""A real sshd on addresses of this machine: bare hosts, and a file system behind a network."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import psutil
 import pytest
 from runs import artefacts
 
+from dtopics import Corpus, TopicModel
 from dtopics.store import Location, Run
-from faults.conftest import submitted
+from faults.conftest import SENT, submitted
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -39,6 +41,7 @@ def ssh(tmp_path_factory):
         f"Port {port}\nListenAddress {HOSTS[0]}\nListenAddress {HOSTS[1]}\nHostKey {folder}/host\n"
         f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\nPidFile none\n"
         "PermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+        "Subsystem sftp internal-sftp\n"
     )
     Path("/run/sshd").mkdir(exist_ok=True)
     server = subprocess.Popen([shutil.which("sshd"), "-D", "-e", "-f", folder / "sshd_config"],
@@ -93,3 +96,37 @@ def test_a_worker_a_connection_and_the_command_are_killed(ssh, sent, expected, t
         (tmp_path / "job" / "done").touch()
         for process in [*processes("dask", address), *processes(ssh), *processes("/job/job.sh")]:
             process.kill()
+
+
+@pytest.fixture
+def network(ssh, tmp_path):
+    """A folder that is one of another host's."""
+    if shutil.which("sshfs") is None or not Path("/dev/fuse").exists():
+        pytest.skip("needs sshfs, and FUSE")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").mkdir()
+    mount = ["sshfs", "-o", f"ssh_command={ssh}", f"{HOSTS[0]}:{tmp_path}/there", tmp_path / "here"]
+    subprocess.run(mount, check=True)
+    yield tmp_path / "here"
+    subprocess.run(["umount", tmp_path / "here"], check=True)
+
+
+def test_a_run_on_a_network_file_system(network, sent, expected, client):
+    file, won, start = Location(str(network / "race")), [], threading.Barrier(6)
+
+    def write_one(i):
+        start.wait()
+        if file.create(b"%d" % i):
+            won.append(i)
+
+    threads = [threading.Thread(target=write_one, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert file.read() == b"%d" % won[0]
+    model = TopicModel(run=str(network / "run"), **SENT)
+    corpus = Corpus(str(sent / "x.parquet"), text_column="text")
+    model.fit(corpus, str(sent / "x.npy"), client=client)
+    assert artefacts(Run.open(Location(str(network / "run")))) == expected
