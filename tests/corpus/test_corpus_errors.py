@@ -63,7 +63,7 @@ def test_format(tmp_path):
         ("a.txt", b""),
         ("a.csv", b"text\n\n"),
         ("a.jsonl", b"\n \n"),
-        ("a.txt.gz", gzip.compress(b"")),
+        ("a.txt.gz", gzip.compress(b"", mtime=0)),
         ("a.parquet", parquet(text=pa.array([], pa.string()))),
     ],
 )

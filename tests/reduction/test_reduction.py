@@ -52,7 +52,9 @@ def test_any_other_transformer_is_wrapped_and_a_reducer_stays():
     assert as_reducer(reducer, random_state=0) is reducer
 
 
-@pytest.mark.parametrize("wrong", ["pca", 5, PCA, object(), TSNE()], ids=str)
+@pytest.mark.parametrize(
+    "wrong", ["pca", 5, PCA, object(), TSNE()], ids=lambda wrong: type(wrong).__name__
+)
 def test_what_cannot_reduce_is_refused(wrong):
     with pytest.raises(SettingError, match="fit and transform"):
         as_reducer(wrong, random_state=0)

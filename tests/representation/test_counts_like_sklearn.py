@@ -85,7 +85,7 @@ def assert_same(vectorizer, texts, seed=0):
         {"vocabulary": {"array of": 1, "the array": 0}, "ngram_range": (2, 2)},
         {"max_df": 1, "min_df": 2},
     ],
-    ids=str,
+    ids=lambda parameters: re.sub(" at 0x[0-9a-f]+", "", str(parameters)),
 )
 def test_docstrings(parameters):
     texts = [*docstrings()[:120], "", "Été à l’île, naïve", ""]
