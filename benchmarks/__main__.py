@@ -4,6 +4,7 @@ import importlib
 import sys
 
 NAMES = (
+    "cores",
     "imports",
     "overhead",
     "parity",
