@@ -6,13 +6,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-from runs import artefacts
+from runs import artefacts, race
 
 from dtopics import Corpus, TopicModel
 from dtopics.store import Location, Run
@@ -112,18 +111,8 @@ def network(ssh, tmp_path):
 
 
 def test_a_run_on_a_network_file_system(network, sent, expected, client):
-    file, won, start = Location(str(network / "race")), [], threading.Barrier(6)
-
-    def write_one(i):
-        start.wait()
-        if file.create(b"%d" % i):
-            won.append(i)
-
-    threads = [threading.Thread(target=write_one, args=(i,)) for i in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    file = Location(str(network / "race"))
+    won = race(file)
     assert len(won) == 1
     assert file.read() == b"%d" % won[0]
     model = TopicModel(run=str(network / "run"), **SENT)

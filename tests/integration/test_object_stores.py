@@ -1,9 +1,8 @@
 """What every object store must do for a run, and a fit from each to itself."""
 
-import threading
-
 import pandas as pd
 import pytest
+from runs import race
 from stores import STORES
 
 from dtopics import Corpus, TopicModel
@@ -50,18 +49,8 @@ def test_what_was_written_is_read(bucket):
 
 
 def test_of_many_writers_one_wins(bucket):
-    file, won, start = bucket / "race", [], threading.Barrier(6)
-
-    def write_one(i):
-        start.wait()
-        if file.create(b"%d" % i):
-            won.append(i)
-
-    threads = [threading.Thread(target=write_one, args=(i,)) for i in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    file = bucket / "race"
+    won = race(file)
     assert len(won) == 1
     assert file.read() == b"%d" % won[0]
 
