@@ -103,6 +103,7 @@ class Killer(SilentProgress):
         return set(self.client.scheduler_info(n_workers=-1)["workers"])
 
 
+@pytest.mark.slow  # quick: tests/faults, three of the stages
 def test_a_worker_killed_in_each_stage(corpus, expected, tmp_path):
     from dtopics import jobs
     from dtopics.planning import Surroundings
