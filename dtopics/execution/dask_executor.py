@@ -50,8 +50,9 @@ POLL_S = 5.0
 #: How long a worker may be paused and idle before it has to forget what it holds; before it is
 #: started anew.
 FORGET_S, RESTART_S = 10.0, 60.0
-#: How long all may wait for a task whose worker uses no more of a core, in percent. Dask's own
-#: profile of a task that waits takes 8.
+#: How long all may wait for a task whose worker uses no more of a core, in percent (Dask's own
+#: profile of a task that waits takes 8), where Dask's setting ``dtopics.execution.hang-after`` does
+#: not say.
 HANG_S, HANG_CPU = 3600.0, 25.0
 _counter = itertools.count()
 
@@ -307,10 +308,14 @@ class Stuck:
     """
 
     def __init__(self, client: Any) -> None:
+        import dask
+
         self._client = client
         self._since: dict[str, float] = {}
         self._told: set[str] = set()
         self._hanging: dict[str, float] = {}
+        after = dask.config.get("dtopics.execution.hang-after", None)
+        self._patience = HANG_S if after is None else dask.utils.parse_timedelta(after)
 
     def look(self, workers: Mapping[str, Mapping[str, Any]], now: float) -> None:
         """Look at the workers, some seconds after the last time.
@@ -347,7 +352,7 @@ class Stuck:
         ]  # fmt: skip
         self._hanging = {address: self._hanging.get(address, now) for address in hanging}
         for address, since in list(self._hanging.items()):
-            if now - since > HANG_S:
+            if now - since > self._patience:
                 logger.warning("a task hangs on %s; it is started anew", address)
                 self._client.restart_workers([address], raise_for_error=False)
                 del self._hanging[address]

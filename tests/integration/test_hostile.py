@@ -225,6 +225,8 @@ CRAFTED = {
     "many segments": lambda s: s["fitted"].update(segments=10**9),
     "no stages": lambda s: s.update(stages=[]),
     "a division of its own": lambda s: s.update(divided={"k": [["../x", 1, 1]]}),
+    "divisions that are an object": lambda s: s.update(divided={"k": {}}),
+    "segments that are an object": lambda s: s.update(segments={}),
     "text for versions": lambda s: s["fitted"].update(versions="versions"),
 }
 
