@@ -20,6 +20,20 @@ def corpus():
     return made_up(1_200, 6, outliers=0.1, empty=0.02, random_state=3)
 
 
+@pytest.fixture(scope="session")
+def known():
+    """A made-up corpus, and the topics and words that any kind of it and any store must give."""
+    from runs import KNOWN  # beside the tests that ask for it
+
+    from dtopics import TopicModel
+    from dtopics.testing import made_up
+
+    corpus = made_up(400, 4, outliers=0.0, random_state=5)
+    model = TopicModel(run="memory://known", **KNOWN)
+    topics, _ = model.fit_transform(corpus.texts, corpus.embeddings)
+    return corpus, topics, model.get_topics()
+
+
 @contextlib.contextmanager
 def cluster_of(n_workers, threads=1, **options):
     """Give a client of a local cluster of processes, on free ports."""

@@ -8,6 +8,9 @@ import numpy as np
 #: Small enough to be quick, large enough that the sample is not the whole corpus.
 SETTINGS = {"min_topic_size": 15, "sample_size": 500, "block_size": 100, "refine": False}
 
+#: Of the fit whose topics any corpus and any store must give.
+KNOWN = {"min_topic_size": 10, "sample_size": 200, "block_size": 100, "refine": False}
+
 
 def outcome(model):
     """Return labels, probabilities and words, to be compared bit for bit."""

@@ -9,19 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from runs import KNOWN
 
 from dtopics import Corpus, TopicModel
-from dtopics.testing import made_up
-
-SETTINGS = {"min_topic_size": 10, "sample_size": 200, "block_size": 100, "refine": False}
-
-
-@pytest.fixture(scope="module")
-def known():
-    corpus = made_up(400, 4, outliers=0.0, random_state=5)
-    model = TopicModel(run="memory://formats", **SETTINGS)
-    topics, _ = model.fit_transform(corpus.texts, corpus.embeddings)
-    return corpus, topics, model.get_topics()
 
 
 def frame(corpus):
@@ -83,7 +73,7 @@ def test_any_corpus(known, tmp_path, client, kind):
     documents = write(corpus, tmp_path / "corpus", kind)
     if isinstance(documents, str):
         documents = Corpus(documents, text_column=None if kind == "text" else "text")
-    model = TopicModel(run=str(tmp_path / "run"), **SETTINGS)
+    model = TopicModel(run=str(tmp_path / "run"), **KNOWN)
     with client.as_current():
         found, probabilities = model.fit_transform(documents, corpus.embeddings, client=client)
     if kind != "array":
@@ -110,7 +100,7 @@ def test_any_embeddings(known, tmp_path, client, kind):
         case _:
             given = str(tmp_path / "vectors.npy")
             np.save(given, corpus.embeddings)
-    model = TopicModel(run=str(tmp_path / "run"), **SETTINGS)
+    model = TopicModel(run=str(tmp_path / "run"), **KNOWN)
     with client.as_current():
         found, _ = model.fit_transform(corpus.texts, given, client=client)
     assert found == topics
@@ -120,7 +110,7 @@ def test_ids_times_and_classes_are_kept(known, tmp_path):
     corpus, topics, _ = known
     url = write(corpus, tmp_path, "parquet")
     source = Corpus(url, id_column="key", timestamp_column="when", class_column="kind")
-    model = TopicModel(run=str(tmp_path / "run"), **{**SETTINGS, "block_size": 400})
+    model = TopicModel(run=str(tmp_path / "run"), **{**KNOWN, "block_size": 400})
     model.fit(source, corpus.embeddings)
     assigned = pd.read_parquet(tmp_path / "run" / "assignments")
     assert assigned.columns.tolist() == ["doc_id", "topic", "probability"]

@@ -2,19 +2,18 @@
 
 import pandas as pd
 import pytest
-from runs import race
+from runs import KNOWN, race
 from stores import STORES
 
 from dtopics import Corpus, TopicModel
 from dtopics.store import Location
-from dtopics.testing import HashingEmbedder, made_up
+from dtopics.testing import HashingEmbedder
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),  # gcsfs does
 ]
 
-SETTINGS = {"min_topic_size": 10, "sample_size": 200, "block_size": 100, "refine": False}
 #: More than any of the file systems sends at once, so that each uploads it in parts.
 IN_PARTS = 110 << 20
 
@@ -64,14 +63,6 @@ def test_the_first_writer_of_what_is_sent_in_parts_wins(bucket):
     file.remove()
 
 
-@pytest.fixture(scope="module")
-def known():
-    corpus = made_up(400, 4, outliers=0.0, random_state=5)
-    model = TopicModel(run="memory://stores", **SETTINGS)
-    topics, _ = model.fit_transform(corpus.texts, corpus.embeddings)
-    return corpus, topics, model.get_topics()
-
-
 def test_from_a_store_to_itself_on_workers(known, client, bucket):
     corpus, topics, words = known
     table = pd.DataFrame({"text": corpus.texts})
@@ -82,7 +73,7 @@ def test_from_a_store_to_itself_on_workers(known, client, bucket):
     source = Corpus(f"{bucket}/in/*.jsonl", text_column="text", storage_options=options)
     model = TopicModel(
         embedding_model=HashingEmbedder(32), run=f"{bucket}/run", storage_options=options,
-        **SETTINGS,
+        **KNOWN,
     )  # fmt: skip
     model.fit(source, corpus.embeddings, client=client)
     assert model.topics_.compute(scheduler="threads").tolist() == topics
