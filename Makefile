@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # It finds in seconds what goes together; pip takes a quarter of an hour.
 UV := $(BIN)/uv pip install -q --python $(BIN)/python
 
-.PHONY: help env demo test test-slow test-faults soak lint format types bench bench-scale docs clean
+.PHONY: help env demo test test-slow test-faults soak fuzz lint format types bench bench-scale docs clean
 help:  ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -42,6 +42,10 @@ test-faults: $(BIN)/.tested  ## Strike real processes and compare (an hour; FAUL
 	$(BIN)/python -m pytest tests/faults -m "faults $(if $(FAULTS),and $(FAULTS))"
 soak: $(BIN)/.tested  ## Runs with random faults (MINUTES=30)
 	$(BIN)/python tests/faults/soak.py $(MINUTES)
+fuzz: $(BIN)/.tested  ## Give the readers and the loader of runs bytes that libFuzzer makes (SECONDS=60 each)
+	for target in jsonl csv tsv text files parquet gz zst run; do \
+		$(BIN)/python tests/fuzzing/fuzz.py $$target -max_total_time=$(or $(SECONDS),60) -max_len=4000 || exit 1; \
+	done
 lint: $(BIN)/.tested  ## Check style and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -185,11 +185,18 @@ def reading(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (CorpusError, RunAccessError):
+    except (CorpusError, RunAccessError, pa.ArrowCancelled):
         raise
     except FileNotFoundError as error:
         raise CorpusError(f"{url} does not exist any more") from error
-    except (pa.ArrowInvalid, PermissionError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except (
+        pa.ArrowException,
+        UnicodeDecodeError,  # Arrow's, for the name of a column
+        PermissionError,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+    ) as error:
         raise CorpusError(f"cannot read {url}: {_line(error)}") from error
     except OSError as error:
         if error.errno is not None:

@@ -242,6 +242,15 @@ def test_parquet_whose_pages_are_broken(tmp_path):
         read_all(Corpus(str(path), text_column="text", id_column="id"), tmp_path / "s")
 
 
+def test_parquet_whose_column_is_not_named_in_unicode(tmp_path):
+    """Arrow itself fails there, with a UnicodeDecodeError."""
+    data = write_parquet(["a text"], ["1"])
+    path = tmp_path / "a.parquet"
+    path.write_bytes(data.replace(b"text", b"t\xe5xt"))
+    with pytest.raises(CorpusError, match=r"cannot read .*a\.parquet"):
+        read_all(Corpus(str(path), text_column="text", id_column="id"), tmp_path / "s")
+
+
 def test_source_that_shrank_while_it_was_read(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\n")
