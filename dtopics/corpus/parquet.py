@@ -23,6 +23,9 @@ from dtopics.store.location import Location
 STREAM_ROWS = 1024
 STREAM_BYTES = 8 << 20
 
+#: The most rows that a row group is believed to have: a crafted footer fills no memory.
+MOST_ROWS = 2**31 - 1
+
 #: The column of a spool that says in which texts something became U+FFFD.
 REPLACED = "replaced"
 
@@ -118,7 +121,21 @@ class ReadFooter:
             fields = dict(zip(schema.names, schema.types, strict=True))
         check_fields(fields, columns, source.url)
         check_types(fields, columns, self.format.types, source.url)
-        return tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        for group in groups:
+            _check_rows(group, columns.text, source.url)
+        return tuple(group.num_rows for group in groups)
+
+
+def _check_rows(group: pq.RowGroupMetaData, text: str | None, url: str) -> None:
+    """Raise unless a row group can have as many rows as it says: blocks are made of them."""
+    chunks = [group.column(i) for i in range(group.num_columns)]
+    held = [chunk.num_values for chunk in chunks if chunk.path_in_schema == text]
+    if not 0 <= group.num_rows <= MOST_ROWS or any(n != group.num_rows for n in held):
+        raise CorpusError(
+            f"cannot read {url}: a row group says that it has {group.num_rows} rows, and its "
+            f"texts {', '.join(map(str, held))} values"
+        )
 
 
 def index_files(

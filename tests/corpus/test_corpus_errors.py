@@ -251,6 +251,34 @@ def test_parquet_whose_column_is_not_named_in_unicode(tmp_path):
         read_all(Corpus(str(path), text_column="text", id_column="id"), tmp_path / "s")
 
 
+def varint(number):
+    """Return a number's bytes in a footer: seven bits each, signs in the lowest."""
+    number = 2 * number if number >= 0 else -2 * number - 1
+    groups = []
+    while number >= 128:
+        groups.append(number % 128 + 128)
+        number //= 128
+    return bytes([*groups, number])
+
+
+@pytest.mark.parametrize(
+    ("said", "where"), [(-70_001, "everywhere"), (-70_001, "last"), (1_000_000, "last")]
+)
+def test_parquet_whose_row_group_lies(said, where, tmp_path):
+    """The last that a row group says is how many rows it has; else the texts say the same."""
+    data = write_parquet([None] * 70_001, ["1"] * 70_001, row_group_size=70_001)
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    truth, lie = varint(70_001), varint(said)
+    assert len(truth) == len(lie)
+    if where == "everywhere":
+        crafted = data[-footer:].replace(truth, lie)
+    else:
+        head, tail = data[-footer:].rsplit(truth, 1)
+        crafted = head + lie + tail
+    (tmp_path / "a.parquet").write_bytes(data[:-footer] + crafted)
+    fails(r"cannot read .*a\.parquet", str(tmp_path), tmp_path)
+
+
 def test_source_that_shrank_while_it_was_read(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\n")
