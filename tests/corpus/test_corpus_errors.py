@@ -265,7 +265,7 @@ def varint(number):
     ("said", "where"), [(-70_001, "everywhere"), (-70_001, "last"), (1_000_000, "last")]
 )
 def test_parquet_whose_row_group_lies(said, where, tmp_path):
-    """The last that a row group says is how many rows it has; else the texts say the same."""
+    """The last that a row group says is how many rows it has; else all of the footer says so."""
     data = write_parquet([None] * 70_001, ["1"] * 70_001, row_group_size=70_001)
     footer = int.from_bytes(data[-8:-4], "little") + 8
     truth, lie = varint(70_001), varint(said)
