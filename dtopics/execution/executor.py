@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from dtopics.data import Block
@@ -58,7 +59,8 @@ class Executor(Protocol):
         rounds : sequence of sequence of Block
             Each in a segment of its own.
         after : callable
-            Told the number of each round that is done.
+            Told the number of each round that is done, in turn, while the next one is at work;
+            where a run was broken off, also of some that it was told of before.
         """
         ...
 
@@ -202,14 +204,21 @@ def do_rounds(
     def untouched(number: int) -> bool:
         return len(blocks_to_do(stage, rounds[number])) == len(rounds[number])
 
-    number = max(0, bisect.bisect_left(range(len(rounds)), x=True, key=untouched) - 1)
-    todo = blocks_to_do(stage, rounds[number])
+    # The last that was begun, and the one before it, whose `after` may not have come to its end.
+    first = max(0, bisect.bisect_left(range(len(rounds)), x=True, key=untouched) - 2)
+    todo = [blocks_to_do(stage, blocks) for blocks in rounds[first : first + 2]]
+    following = rounds[first + 2 :]
     blocks = [block for blocks in rounds for block in blocks]
-    following = [block for blocks in rounds[number + 1 :] for block in blocks]
-    with staged(progress, stage, blocks, [*todo, *following]):
-        for i in range(number, len(rounds)):
-            do(todo if i == number else rounds[i])
-            after(i)
+    with (
+        staged(progress, stage, blocks, [b for of in (*todo, *following) for b in of]),
+        ThreadPoolExecutor(1) as aside,
+    ):
+        told = aside.submit(lambda: None)
+        for number, of_round in enumerate((*todo, *following), first):
+            do(of_round)
+            told.result()
+            told = aside.submit(after, number)
+        told.result()
 
 
 class staged:  # noqa: N801 (used as a with statement)

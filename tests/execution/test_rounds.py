@@ -1,5 +1,7 @@
 """Rounds of blocks, one after the other, and where a broken-off run goes on."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,59 @@ def test_what_was_discarded_stays_done(tmp_path):
     kept = sorted(path.name for path in (tmp_path / "data.zarr").iterdir())
     assert kept == ["0003"]
     assert stage.done("0000") == {0, 1, 2}
+
+
+@pytest.mark.parametrize("dies_after", [1, 2, 3])
+def test_what_a_broken_off_run_did_not_discard_goes(tmp_path, dies_after):
+    """A round's `after` is at work beside the next round, and may be lost with it."""
+    stage, rounds, step = stage_in(tmp_path, 6), rounds_of(6), None
+
+    def after(number):
+        if number:
+            stage.discard(f"{number - 1:04d}")
+
+    class Dies(Adds):
+        def __call__(self, block):
+            if block.name == f"{dies_after + 1:04d}/000001":
+                raise KeyboardInterrupt
+            return super().__call__(block)
+
+    def lost(number):
+        if number < dies_after:
+            after(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        InProcessExecutor().map_rounds(stage, Dies(stage), rounds, lost)
+    step = Adds(stage)
+    InProcessExecutor().map_rounds(stage, step, rounds, after)
+    assert [path.name for path in (tmp_path / "data.zarr").iterdir()] == ["0005"]
+    assert stage.array("value", Block("0005", 0, 0, 2)).tolist() == [364]
+
+
+def test_what_comes_after_a_round_does_not_hold_up_the_next(tmp_path):
+    begun, stage = threading.Event(), stage_in(tmp_path, 3)
+
+    class Begins(Adds):
+        def __call__(self, block):
+            if block.segment == "0001":
+                begun.set()
+            return super().__call__(block)
+
+    def after(number):
+        assert number or begun.wait(20)
+
+    InProcessExecutor().map_rounds(stage, Begins(stage), rounds_of(3), after)
+
+
+def test_what_fails_after_a_round_is_said(tmp_path):
+    def after(number):
+        if number == 2:
+            raise OSError("no")
+
+    for n_rounds in (3, 5):
+        stage = stage_in(tmp_path / str(n_rounds), n_rounds)
+        with pytest.raises(OSError, match="no"):
+            InProcessExecutor().map_rounds(stage, Adds(stage), rounds_of(n_rounds), after)
 
 
 def test_a_round_that_fails_is_the_last(tmp_path):
