@@ -32,7 +32,7 @@ class Rule:
     ----------
     kind : str
         ``busy`` (503 SlowDown), ``timeout``, ``lost`` (it is done, and the answer does not
-        come), ``slow`` (a second), ``full`` (no space left), ``denied`` (expired credentials),
+        come), ``slow``, ``full`` (no space left), ``denied`` (expired credentials),
         ``memory`` (the process takes all it can get), or the name of a signal: ``SIGKILL``.
     operation : str
         ``read``, ``write`` (with ``create``), ``list``, or ``*``.
@@ -44,6 +44,8 @@ class Rule:
         So many matching operations work before.
     target : str
         Which process gets the signal: the one that asks, or one that `Failures.introduce` named.
+    seconds : float
+        How long ``slow`` takes.
     """
 
     kind: str
@@ -52,6 +54,7 @@ class Rule:
     times: int = 1
     after: int = 0
     target: str = "self"
+    seconds: float = 1.0
 
 
 class Failures:
@@ -186,7 +189,7 @@ class _Asked:
                 case "denied":
                     raise PermissionError("ExpiredToken: the provided token has expired")
                 case "slow":
-                    time.sleep(1.0)
+                    time.sleep(rule["seconds"])
                 case "lost":
                     self.lost = True
                 case "memory":

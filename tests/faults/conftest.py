@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,6 +221,14 @@ def at(stage, what="receipts", kind="SIGKILL", **more):
     """Return the rule that strikes once when a stage writes data or a receipt."""
     parts = {"receipts": "receipts/*.json", "data": "*"}[what]
     return Rule(kind, "write", f"*/stages/{stage}/*/{parts}", **more)
+
+
+def wait_until(done, seconds=200):
+    """Wait until a function says so."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
 
 
 # --- jobs that are sent by the command line

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from dtopics.testing.failing import Rule
-from faults.conftest import TTL_S, at
+from faults.conftest import TTL_S, at, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -108,11 +108,12 @@ def test_a_worker_stops_without_a_word(job, undisturbed):
 
 @pytest.mark.slow
 def test_ctrl_c(job, undisturbed):
-    job.set(at("reducer", kind="SIGINT", target="client"))
-    assert job.do() != 0
-    assert "Traceback" not in job.log() or "KeyboardInterrupt" in job.log()
+    job.set(*(at(place, kind="SIGINT", target="client") for place in KILLED))
+    for _ in KILLED:
+        assert job.do() not in (0, -signal.SIGKILL)
+        assert "Traceback" not in job.log() or "KeyboardInterrupt" in job.log()
     assert job.do() == 0, job.log()
-    finish(job, undisturbed, "client SIGINT", "reducer", 1)
+    finish(job, undisturbed, "client SIGINT", ", ".join(KILLED), len(KILLED))
 
 
 @pytest.mark.slow
@@ -124,16 +125,18 @@ def test_the_client_is_killed_outside_of_stages(job, undisturbed, path):
     finish(job, undisturbed, "client SIGKILL", path, 1)
 
 
-def test_two_clients_at_once(job, undisturbed):
-    job.set(at("reducer", "data", "slow", times=3))
+@pytest.mark.parametrize("places", [KILLED[1:2], pytest.param(KILLED, marks=pytest.mark.slow)])
+def test_two_clients_at_once(job, undisturbed, places):
+    """The second begins while the first waits for the store in that stage."""
+    job.set(*(at(place, "data", "slow", seconds=25) for place in places))
     first = job.start()
-    while not list(job.root.glob("stages/tokens/*/receipts/*/*.json")):
-        time.sleep(0.1)
-    assert job.do() == 1
-    assert "RunBusyError: process" in job.log()
+    for number in range(1, len(places) + 1):
+        wait_until(lambda n=number: job.failures.injected == n)
+        assert job.do() == 1
+        assert "RunBusyError: process" in job.log()
+        assert job.failures.injected == number
     assert first.wait(120) == 0
-    job.faults = 1
-    finish(job, undisturbed, "two clients", "embeddings")
+    finish(job, undisturbed, "two clients", ", ".join(places), len(places))
 
 
 # --- the store
@@ -184,6 +187,8 @@ PATHS = {
     "a global array": "stages/clusters/*/data.zarr/whole/*/c/0*",
     "an array's metadata": "stages/reduced/*/data.zarr/0000/reduced/zarr.json",
     "assignments": "assignments/part-0000-000001.parquet",
+    "a phase's receipt": "stages/lightest edges 1/*/receipts/*/*.json",
+    "a phase's array": "stages/forests/*/data.zarr/parts/*/*/c/0",
     "topics": "topics/*/topics.parquet",
 }
 

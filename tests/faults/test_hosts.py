@@ -13,7 +13,7 @@ import pytest
 
 from dtopics.submitting import Job as Sent
 from dtopics.submitting import Ssh, prepare
-from faults.conftest import at
+from faults.conftest import at, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -92,22 +92,26 @@ class Moved:
             )  # fmt: skip
 
 
-def wait_for(pattern, folder, seconds=200):
-    deadline = time.monotonic() + seconds
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < deadline, f"no {pattern}"
-        time.sleep(0.1)
+def wait_for(pattern, folder):
+    wait_until(lambda: list(folder.glob(pattern)))
+
+
+def cut(hosts, seconds=45):
+    """Cut hosts off: the scheduler notices after half a minute; then join them again."""
+    for state in ("down", "up"):
+        for host in hosts:
+            ip("link", "set", f"{host}-o", state)
+        if state == "down":
+            time.sleep(seconds)
 
 
 def test_a_host_is_cut_off_and_comes_back(job, undisturbed, hosts):
-    """The scheduler notices after half a minute; the others take its blocks; it joins again."""
+    """The others take its blocks; it joins again."""
     job.set(at("counts", "data", "slow", times=10))
     with cluster(job.folder, hosts) as address:
         process = Moved(job, "dt-c").start(address)
         wait_for("run/stages/embeddings/*/receipts/*/*.json", job.folder)
-        ip("link", "set", "dt-w1-o", "down")
-        time.sleep(45)
-        ip("link", "set", "dt-w1-o", "up")
+        cut(["dt-w1"])
         assert process.wait(300) == 0, (job.folder / "log-dt-c-client").read_text()[-2_000:]
         job.runs, job.faults = 1, 1
         job.check(undisturbed, "link cut and restored", "from the embeddings on")
@@ -117,6 +121,19 @@ def test_a_host_is_cut_off_and_comes_back(job, undisturbed, hosts):
             time.sleep(1)
             started = (job.folder / "log-dt-w1").read_text().count("Start worker at")
         assert started >= 2
+
+
+@pytest.mark.parametrize("place", ["reducer", "lightest edges 1"])
+def test_all_workers_are_cut_off_and_come_back(job, undisturbed, hosts, place):
+    """There is nobody else; whichever did a global step or a phase of the clustering is cut off."""
+    job.set(at(place, "data", "slow", seconds=20))
+    with cluster(job.folder, hosts) as address:
+        process = Moved(job, "dt-c").start(address)
+        wait_until(lambda: job.failures.injected)
+        cut(["dt-w1", "dt-w2", "dt-w3"])
+        assert process.wait(300) == 0, (job.folder / "log-dt-c-client").read_text()[-2_000:]
+    job.runs, job.faults = 1, 3
+    job.check(undisturbed, "all links cut and restored", place)
 
 
 def test_a_host_is_slow(job, undisturbed, hosts):
