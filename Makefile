@@ -38,7 +38,7 @@ test: $(BIN)/.tested  ## Run the tests, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not faults'
 test-slow: $(BIN)/.tested  ## Run the longer checks
 	$(BIN)/python -m pytest -m 'slow and not faults' $(OPTIONS)
-test-faults: $(BIN)/.tested  ## Strike real processes and compare (an hour; FAULTS="not slow" for five minutes)
+test-faults: $(BIN)/.tested  ## Strike real processes and compare (two hours; FAULTS="not slow" for some minutes)
 	$(BIN)/python -m pytest tests/faults -m "faults $(if $(FAULTS),and $(FAULTS))"
 soak: $(BIN)/.tested  ## Runs with random faults (MINUTES=30)
 	$(BIN)/python tests/faults/soak.py $(MINUTES)
