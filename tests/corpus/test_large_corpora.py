@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-#: How large the large file is: ``DTOPICS_GIGABYTES=20`` takes a quarter of an hour.
+#: How large the large file is: ``DTOPICS_GIGABYTES=20`` takes five minutes, and 21 GB of disk.
 GIGABYTES = int(os.environ.get("DTOPICS_GIGABYTES", "2"))
 
 #: Plans a corpus, reads each block, and says how many rows and bytes of text there were, the first

@@ -75,7 +75,7 @@ def test_what_was_discarded_stays_done(tmp_path):
 @pytest.mark.parametrize("dies_after", [1, 2, 3])
 def test_what_a_broken_off_run_did_not_discard_goes(tmp_path, dies_after):
     """A round's `after` is at work beside the next round, and may be lost with it."""
-    stage, rounds, step = stage_in(tmp_path, 6), rounds_of(6), None
+    stage, rounds = stage_in(tmp_path, 6), rounds_of(6)
 
     def after(number):
         if number:
@@ -93,8 +93,7 @@ def test_what_a_broken_off_run_did_not_discard_goes(tmp_path, dies_after):
 
     with pytest.raises(KeyboardInterrupt):
         InProcessExecutor().map_rounds(stage, Dies(stage), rounds, lost)
-    step = Adds(stage)
-    InProcessExecutor().map_rounds(stage, step, rounds, after)
+    InProcessExecutor().map_rounds(stage, Adds(stage), rounds, after)
     assert [path.name for path in (tmp_path / "data.zarr").iterdir()] == ["0005"]
     assert stage.array("value", Block("0005", 0, 0, 2)).tolist() == [364]
 
