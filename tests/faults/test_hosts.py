@@ -132,6 +132,9 @@ def test_all_workers_are_cut_off_and_come_back(job, undisturbed, hosts, place):
         wait_until(lambda: job.failures.injected)
         cut(["dt-w1", "dt-w2", "dt-w3"])
         assert process.wait(300) == 0, (job.folder / "log-dt-c-client").read_text()[-2_000:]
+    starts = [(job.folder / f"log-{host}").read_text().count("Start worker at")
+              for host in HOSTS[1:4]]  # fmt: skip
+    assert sum(starts) > 3, "no worker was taken for lost"
     job.runs, job.faults = 1, 3
     job.check(undisturbed, "all links cut and restored", place)
 
