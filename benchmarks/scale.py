@@ -7,13 +7,15 @@ process of its own, with the same static embeddings given (256 features), UMAP (
 components), HDBSCAN and ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded,
 which is its fast way, and dtopics seeded. ``dtopics, placed`` does without refinement
 (``refine=False``); ``dtopics, from text`` embeds too. A line of JSON for each goes to
-``benchmarks/out/scale.jsonl``.
+``benchmarks/out/scale.jsonl``, its labels beside it; the last labels of all methods, of this call
+or before, are compared over the documents that each of them put in a topic.
 """
 
 import contextlib
 import json
 import logging
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,7 +43,7 @@ def main(options):
     for n in sizes:
         with tempfile.TemporaryDirectory(dir=OUT) as folder:
             name = given.get("corpus", "reddit_titles")
-            corpus, found = prepared(name, n, Path(folder)), {}
+            corpus = prepared(name, n, Path(folder))
             for method in methods:
                 task = {
                     "method": method, "folder": folder, "size": int(given.get("size", 100)),
@@ -52,7 +54,10 @@ def main(options):
                     lines.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
                 if "failed" not in row:
-                    found[method] = np.load(Path(folder) / "labels.npy")
+                    shutil.copy(Path(folder) / "labels.npy", OUT / f"{name}.{n}.{method}.npy")
+            found = {
+                path.stem.split(".")[-1]: np.load(path) for path in OUT.glob(f"{name}.{n}.*.npy")
+            }
             print(json.dumps({"n": n, **over_shared(corpus.labels, found)}), flush=True)
 
 
