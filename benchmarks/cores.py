@@ -43,6 +43,47 @@ def sums():
     return values.sum
 
 
+def placing():
+    """Rows placed among a sample of 100,000 Reddit titles."""
+    import numpy as np
+
+    from benchmarks.corpora import static
+    from dtopics.reduction.umap import _look_around
+    from dtopics.reduction.umap_model import UMAPModel
+
+    vectors = static("reddit_titles")[1][:104_096].astype(np.float32)
+    X, Q = vectors[:100_000], vectors[100_000:]
+    mean_distance, spacing, cells = _look_around(X, "cosine", 15, by_cells=True)
+    model = UMAPModel(
+        sample=X, embedding=X[:, :5].copy(), n_neighbors=15, metric="cosine", a=1.93, b=0.79,
+        n_epochs=30, learning_rate=0.25, negative_sample_rate=5.0, repulsion_strength=1.0,
+        local_connectivity=0.0, disconnection_distance=2.0, transform_seed=42,
+        mean_distance=mean_distance, sample_spacing=spacing, cells=cells,
+    )  # fmt: skip
+    return lambda: model.transform(Q)
+
+
+def epochs():
+    """An epoch of the refinement: 75,000 of 300,000 rows, 25 edges each."""
+    import numpy as np
+
+    from dtopics.reduction._layout_kernels import draw_rows, mover, shares
+    from dtopics.reduction._placing_kernels import force_curve
+    from dtopics.reduction.layout import DRAWN
+
+    rng, n, n_rows, n_edges = np.random.default_rng(0), 300_000, 75_000, 25
+    places = rng.normal(size=(n, 5)).astype(np.float32)
+    where = np.sort(rng.choice(n, n_rows, replace=False)).astype(np.int32)  # as if by cell
+    apart = rng.normal(scale=1_000, size=(n_rows, n_edges))
+    tails = np.clip(where[:, None] + apart, 0, n - 1).astype(np.int32).ravel()
+    offsets, order = np.arange(n_rows + 1) * n_edges, np.arange(n_rows, dtype=np.int32)
+    weights, forces = shares(rng.random(tails.size) ** 2), force_curve(1.93, 0.79, 1.0)
+    drawn, move = places[draw_rows(n, DRAWN, 0, 50)], mover(5)
+    return lambda: move(
+        places, where, order, 0, offsets, tails, weights, drawn, 0, 50, 200, 0.5, forces, 5.0
+    )
+
+
 def python():
     """A loop of Python."""
     return lambda: sum(i % 7 for i in range(200_000))
@@ -62,7 +103,10 @@ def work(kind, barrier, rates):
     rates.put(n / (time.perf_counter() - started))
 
 
-KINDS = {"tokens": tokens, "products": products, "sums": sums, "python": python}
+KINDS = {
+    "tokens": tokens, "placing": placing, "epochs": epochs, "products": products, "sums": sums,
+    "python": python,
+}  # fmt: skip
 
 
 def rate(kind, n_processes):

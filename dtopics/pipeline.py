@@ -87,6 +87,7 @@ def fit(run: Run, inputs: Inputs, recipe: Recipe, executor: Executor) -> Fitted:
     tokens = run.stage("tokens", counting.describe_tokens(), [inputs.key])
     map_blocks(tokens, TokenizeBlock(inputs.read, counting), blocks)
     vocabulary = find_vocabulary(run, counting, tokens, bare, executor)
+    executor.forget()
 
     embeddings, embedder = embed(run, inputs, recipe.embedder, documents, sample, executor)
     described = leave_out_failing(
@@ -268,9 +269,11 @@ def cluster(
                             bare, executor)  # fmt: skip
     if assigned is not None:
         reduced = leave_out(run, reduced, assigned, bare, executor)
+    executor.forget()
     clusters = cluster_points(run, recipe.clusterer, reduced, bare, executor, target)
     if recipe.memberships is not None:
         find_memberships(run, recipe.memberships, reduced, clusters, bare, executor)
+    executor.forget()
     return clusters
 
 

@@ -83,19 +83,21 @@ class DrawSample:
         """Return the table ``rows`` (``block``: position in the plan, ``row`` within it)."""
         import pyarrow as pa
 
-        n_filled = 0
-        drawn = np.empty((0,), _DRAW)
+        n_filled = n_waiting = 0
+        drawn, waiting = np.empty((0,), _DRAW), []
         for position, block in enumerate(self.blocks):
             candidates = self._candidates(position, block)
-            if n_filled > self.sample_size:  # drawn is ordered: above its last, none can enter
-                full = len(drawn) == self.sample_size
-                kept = candidates[candidates["key"] <= drawn["key"][-1]] if full else candidates
-                drawn = bottom_k(np.concatenate([drawn, kept]), self.sample_size)
-            else:
-                drawn = np.concatenate([drawn, candidates])
-                if n_filled + len(candidates) > self.sample_size:
-                    drawn = bottom_k(drawn, self.sample_size)
             n_filled += len(candidates)
+            if len(drawn) == self.sample_size:  # ordered: above its last, none can enter
+                candidates = candidates[candidates["key"] < drawn["key"][-1]]
+            waiting.append(candidates)
+            n_waiting += len(candidates)
+            if len(drawn) + n_waiting > 2 * self.sample_size:
+                drawn = bottom_k(np.concatenate([drawn, *waiting]), self.sample_size)
+                waiting, n_waiting = [], 0
+        drawn = np.concatenate([drawn, *waiting])
+        if n_filled > self.sample_size:
+            drawn = bottom_k(drawn, self.sample_size)
         if n_filled == 0:
             total = sum(block.n_rows for block in self.blocks)
             message = f"all {total} documents are empty; there is nothing to find topics in"
@@ -119,7 +121,7 @@ _DRAW = np.dtype([("key", np.uint64), ("block", np.int64), ("row", np.int64)])
 
 def bottom_k(candidates: NDArray[Any], k: int) -> NDArray[Any]:
     """Return the `k` least keys, each with its first row."""
-    ordered = np.sort(candidates, order=("key", "block", "row"))
+    ordered = candidates[np.lexsort([candidates[name] for name in ("row", "block", "key")])]
     first = np.ones(len(ordered), bool)
     first[1:] = ordered["key"][1:] != ordered["key"][:-1]
     return ordered[first][:k]

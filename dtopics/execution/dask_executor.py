@@ -50,6 +50,8 @@ POLL_S = 5.0
 #: How long a worker may be paused and idle before it has to forget what it holds; before it is
 #: started anew.
 FORGET_S, RESTART_S = 10.0, 60.0
+#: How long is waited for workers to forget what they hold, where nothing hangs on it.
+ANSWER_S = 10.0
 #: How long all may wait for a task whose worker uses no more of a core, in percent (Dask's own
 #: profile of a task that waits takes 8), where Dask's setting ``dtopics.execution.hang-after`` does
 #: not say.
@@ -86,11 +88,30 @@ class DaskExecutor:
             _check_memory(client, check)
         return client
 
+    def forget(self) -> None:
+        """Have every worker forget what it keeps for the next task."""
+        self._on_every_worker(forget)
+
     def relieve(self) -> None:
         """Have workers that are rather full forget what they keep for the next task."""
-        if "client" in self.__dict__:
-            with contextlib.suppress(Exception):  # they may have gone, and the work is done
-                self.client.run(relieve, on_error="ignore")
+        self._on_every_worker(relieve)
+
+    def _on_every_worker(self, function: Callable[[], None]) -> None:
+        """Call a function in all workers, where there is a client; one that hangs is left."""
+        if "client" not in self.__dict__:
+            return
+        from distributed import wait
+
+        with contextlib.suppress(Exception):  # they may have gone, and nothing depends on it
+            addresses = list(self.client.scheduler_info(n_workers=-1)["workers"])
+            futures = [
+                self.client.submit(
+                    function, workers=[address], pure=False,
+                    key=f"dtopics-{function.__name__}-{next(_counter)}",
+                )
+                for address in addresses
+            ]  # fmt: skip
+            wait(futures, timeout=ANSWER_S)
 
     def require(self, check: Callable[[int], None]) -> None:
         """Have the smallest worker's memory checked, now or once there is a client."""

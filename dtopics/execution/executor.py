@@ -74,6 +74,10 @@ class Executor(Protocol):
         """Return small results in the order of the items."""
         ...
 
+    def forget(self) -> None:
+        """Have forgotten what was kept between steps: those that follow read other things."""
+        ...
+
     def require(self, check: Callable[[int], None]) -> None:
         """Have the bytes of the smallest worker's memory checked before the first task.
 
@@ -178,6 +182,9 @@ class InProcessExecutor:
     ) -> Iterator[R]:
         """Return results in the order of the items."""
         return map(function, items)
+
+    def forget(self) -> None:
+        """Do nothing: what a corpus for one process leaves is small, and goes with the next."""
 
     def require(self, check: Callable[[int], None]) -> None:
         """Have this process's memory checked: the machine's, or its container's."""

@@ -13,7 +13,8 @@ from dtopics.representation.sketch import least_documents
 from dtopics.representation.terms import BlockTerms, block_terms
 from dtopics.representation.tokens import token_block, tokenize_block
 from dtopics.representation.vectorizer import Counting
-from dtopics.representation.vocabulary import block_term_table, merge_term_tables
+from dtopics.representation.vocabulary import block_term_table, by_bucket, merge_term_tables
+from dtopics.representation.vocabulary_steps import most_term_spans
 from dtopics.store.tables import table_bytes
 
 #: Documents of the sample.
@@ -71,15 +72,16 @@ def forecast_counting(
     tokens = len(table_bytes(table)) * times
     # Terms seen twice in the sample stand for those that the sketch of the corpus lets through.
     written = terms.df >= min(least_documents(counting, n_documents), 2)
-    stored = merge_term_tables([block_term_table(terms.take(written))])
-    rows = min(block_rows, n_documents)
-    per_block = len(table_bytes(stored)) * (rows / n) ** _power(half > 0, terms.df > 0)
-    counts = terms.counts.sum() * times * COUNT_BYTES
+    stored, _ = by_bucket(merge_term_tables([block_term_table(terms.take(written))]))
+    n_grams = int(terms.counts.sum() * times)
+    spans = min(-(-n_documents // block_rows), most_term_spans(n_grams))
+    rows = n_documents / spans
+    per_span = len(table_bytes(stored)) * (rows / n) ** _power(half > 0, terms.df > 0)
     return CountingForecast(
         n,
         int(tokens),
-        int(per_block * n_documents / rows),
-        int(counts),
+        int(per_span * spans),
+        n_grams * COUNT_BYTES,
         _vocabulary_terms(terms.df, half, counting, n, n_documents),
     )
 

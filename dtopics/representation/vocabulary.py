@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: From so many documents on, a vocabulary of all their n-grams is warned of.
 MANY_DOCUMENTS = 1_000_000
+#: Parts of all terms, the same for any corpus; so many shares can be summed at the most.
+N_BUCKETS = 1024
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,33 @@ def _summed(tables: Sequence[pa.Table]) -> pa.Table:
     return _term_table(encoded.dictionary, *sums)
 
 
-def share_of_table(table: pa.Table, share: int, n_shares: int) -> pa.Table:
-    """Return the rows whose terms are in one of `n_shares` shares, divided by a hash."""
+def by_bucket(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Sort a merged term table so that any share of all terms is a run of its rows.
+
+    Terms are divided into `N_BUCKETS` by a hash, and a share is a run of buckets.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        By bucket, then by term.
+    starts : ndarray of int64, shape (N_BUCKETS + 1,)
+        The first row of each bucket; then the number of rows.
+    """
     import pyarrow as pa
 
-    if n_shares == 1:
-        return table
     hashes, _ = hash_strings(*string_parts(_strings(table.column("term"))))
-    return table.filter(pa.array(share_of(hashes, n_shares) == share))
+    buckets = share_of(hashes, N_BUCKETS)
+    order = np.argsort(buckets, kind="stable")
+    starts = np.searchsorted(buckets[order], np.arange(N_BUCKETS + 1))
+    return table.take(pa.array(order)), starts
+
+
+def rows_of_share(
+    table: pa.Table, starts: NDArray[np.int64], share: int, n_shares: int
+) -> pa.Table:
+    """Return the rows of one of `n_shares` shares, `N_BUCKETS` at most."""
+    first, stop = starts[[share * N_BUCKETS // n_shares, (share + 1) * N_BUCKETS // n_shares]]
+    return table.slice(int(first), int(stop - first))
 
 
 def topic_term_table(table: pa.Table, counts: TermCounts) -> pa.Table:

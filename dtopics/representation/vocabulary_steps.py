@@ -1,8 +1,8 @@
 """The vocabulary of a corpus: exact and global, in memory that no corpus outgrows.
 
 A first pass over the tokens leaves sketches, by which most rare terms are known to be rare. A
-second counts what remains, exactly and block by block. The terms are then divided into shares by
-a hash, each small enough for any worker, summed over all blocks and pruned.
+second counts what remains, exactly, over spans of blocks. The terms are then divided into shares by
+a hash, each small enough for any worker, summed over all spans and pruned.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from dtopics.errors import SettingError
 from dtopics.execution import Executor
 from dtopics.execution.cache import cached
 from dtopics.representation.sketch import Sketch, least_documents, sketch_size
-from dtopics.representation.steps import terms_of
+from dtopics.representation.steps import MOST_GRAMS, terms_of
+from dtopics.representation.terms import BlockTerms
 from dtopics.representation.vectorizer import Counting
 from dtopics.representation.vocabulary import (
+    N_BUCKETS,
     Vocabulary,
     block_term_table,
+    by_bucket,
     check_bounds,
     fixed_table,
     highest_totals,
     merge_term_tables,
     no_terms,
-    share_of_table,
+    rows_of_share,
     within,
 )
 from dtopics.store import Run, Stage, own_lengths, spans
@@ -34,8 +37,10 @@ from dtopics.store import Run, Stage, own_lengths, spans
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Terms of a share, at most about: 300 MB while twice as many are summed.
-SHARE_TERMS = 1 << 21
+#: Terms of a share, at most about: 150 MB while twice as many are summed.
+SHARE_TERMS = 1 << 20
+#: Spans that a corpus is divided into; for terms more, where its n-grams are many.
+N_SPANS = 64
 
 
 @dataclass(frozen=True)
@@ -75,20 +80,21 @@ class MergeSketches:
 
 
 @dataclass(frozen=True)
-class TermsBlock:
-    """Count a block's terms by document and in all, but those that are surely left out."""
+class CountTerms:
+    """Count a span's terms by document and in all, but those that are surely left out."""
 
     tokens: Stage
     counting: Counting
+    members: Mapping[str, tuple[Block, ...]]
     sketch: Stage | None
 
     def __call__(self, block: Block) -> Result:
-        """Return the table ``terms``: ``term``, ``df``, ``cf``."""
-        merged = merge_term_tables(self._tables(block))
-        return {"terms": merged, "notes": {"terms": merged.num_rows}}
+        """Return the table ``terms`` (``term``, ``df``, ``cf``), and where its buckets start."""
+        merged, starts = by_bucket(merge_term_tables(self._tables(self.members[block.name])))
+        return {"terms": merged, "starts": starts, "notes": {"terms": merged.num_rows}}
 
-    def _tables(self, block: Block) -> Iterator[pa.Table]:
-        for terms in terms_of(self.tokens, self.counting, block):
+    def _tables(self, blocks: Sequence[Block]) -> Iterator[pa.Table]:
+        for terms in self._terms(blocks):
             if self.counting.vocabulary is not None:
                 kept = Vocabulary.of(self.counting.vocabulary).find(terms.grams) >= 0
                 yield block_term_table(terms.take(kept))
@@ -97,28 +103,32 @@ class TermsBlock:
             else:
                 yield block_term_table(terms)
 
+    def _terms(self, blocks: Sequence[Block]) -> Iterator[BlockTerms]:
+        for block in blocks:
+            yield from terms_of(self.tokens, self.counting, block)
+
 
 @dataclass(frozen=True)
 class SumShare:
-    """Sum one share of the terms over all blocks, and leave out what is out of bounds."""
+    """Sum one share of the terms over all spans, and leave out what is out of bounds."""
 
     terms: Stage
-    blocks: Sequence[Block]
+    spans: Sequence[Block]
     counting: Counting
     n_shares: int
 
     def __call__(self, block: Block) -> Result:
         """Return the table ``terms``; of all terms of the share, their number is noted."""
-        tables = (
-            share_of_table(self.terms.table("terms", member), block.index, self.n_shares)
-            for member in self.blocks
-        )
-        merged = merge_term_tables(tables)
+        merged = merge_term_tables(self._rows(span, block.index) for span in self.spans)
         notes = {"terms": merged.num_rows}
         if self.counting.vocabulary is None and self.counting.min_df_scope == "document":
-            bounds = check_bounds(self.counting, sum(member.n_rows for member in self.blocks))
+            bounds = check_bounds(self.counting, sum(span.n_rows for span in self.spans))
             merged = highest_totals(within(merged, *bounds), self.counting.max_features)
         return {"terms": merged, "notes": notes}
+
+    def _rows(self, span: Block, share: int) -> pa.Table:
+        table, starts = self.terms.table("terms", span), self.terms.array("starts", span)
+        return rows_of_share(table, starts, share, self.n_shares)
 
 
 @dataclass(frozen=True)
@@ -176,36 +186,50 @@ def find_vocabulary(
     n_documents = sum(block.n_rows for block in blocks)
     if counting.vocabulary is None and counting.min_df_scope == "document":
         check_bounds(counting, n_documents)
-    sketch = _find_sketch(run, counting, tokens, blocks, executor)
-    about = counting.describe_counting()
-    terms = run.stage("terms", about, [tokens, *([] if sketch is None else [sketch])])
-    executor.map_blocks(terms, TermsBlock(tokens, counting, sketch), blocks)
+    shortest, longest = counting.n_gram_range
+    n_tokens = sum(receipt.notes.get("tokens", receipt.bytes) for receipt in tokens.receipts())
+    n_grams = n_tokens * (longest - shortest + 1)
+    sketch = _find_sketch(run, counting, tokens, blocks, n_grams, executor)
+    members = spans(blocks, most_term_spans(n_grams))
+    by_name = {span.name: of_span for span, of_span in members.items()}
+    about, listed = counting.describe_counting(), list(members)
+    reads = [tokens] if sketch is None else [tokens, sketch]
+    terms = run.stage("terms", {**about, "buckets": N_BUCKETS}, reads, own_lengths(listed))
+    executor.map_blocks(terms, CountTerms(tokens, counting, by_name, sketch), listed)
     n_terms = sum(receipt.notes["terms"] for receipt in terms.receipts())
-    n_shares = -(-max(n_terms, 1) // SHARE_TERMS)
+    n_shares = min(-(-max(n_terms, 1) // SHARE_TERMS), N_BUCKETS)
     shares = [Block(blocks[0].segment, index, 0, 0) for index in range(n_shares)]
     sums = run.stage("term sums", {"shares": n_shares}, [terms], own_lengths(shares))
-    executor.map_blocks(sums, SumShare(terms, blocks, counting, n_shares), shares)
+    executor.map_blocks(sums, SumShare(terms, listed, counting, n_shares), shares)
     vocabulary = run.stage("vocabulary", about, [sums])
     merge = MergeVocabulary(sums, shares, counting, n_documents, sketch is not None)
     executor.run(vocabulary, merge)
     return vocabulary
 
 
+def most_term_spans(n_grams: int) -> int:
+    """Return how many spans a corpus of so many n-grams is counted in, where it has the blocks."""
+    return max(N_SPANS, -(-n_grams // MOST_GRAMS))
+
+
 def _find_sketch(
-    run: Run, counting: Counting, tokens: Stage, blocks: Sequence[Block], executor: Executor
+    run: Run,
+    counting: Counting,
+    tokens: Stage,
+    blocks: Sequence[Block],
+    n_grams: int,
+    executor: Executor,
 ) -> Stage | None:
     """Leave a sketch of document frequencies, where one tells which terms are surely left out."""
     n_documents = sum(block.n_rows for block in blocks)
     most = min(least_documents(counting, n_documents), 2**16 - 1)
     if most < 2:
         return None
-    shortest, longest = counting.n_gram_range
-    n_tokens = sum(receipt.notes.get("tokens", receipt.bytes) for receipt in tokens.receipts())
-    size = sketch_size(n_tokens * (longest - shortest + 1))
+    size = sketch_size(n_grams)
     about = counting.describe_counting()
     key = {name: about[name] for name in ("stop_words", "n_gram_range")} | {"most": most}
-    members = spans(blocks)
-    by_name = {span.name: blocks_ for span, blocks_ in members.items()}
+    members = spans(blocks, N_SPANS)
+    by_name = {span.name: of_span for span, of_span in members.items()}
     sketches = run.stage("sketches", key, [tokens], own_lengths(members))
     step = SketchBlocks(tokens, counting, by_name, size, most)
     executor.map_blocks(sketches, step, list(members))

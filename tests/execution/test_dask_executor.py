@@ -1,5 +1,7 @@
 import os
+import signal
 import threading
+import time
 from pathlib import Path
 
 import dask
@@ -177,6 +179,51 @@ def test_a_phase_forgets_what_the_last_one_kept():
     assert not one.objects
     assert not same.objects
     assert list(two.objects) == ["z"]
+
+
+class Keeps:
+    """Keeps an object in the process, as steps do."""
+
+    def __call__(self, block):
+        from dtopics.execution import cache
+
+        cache.cached(("kept by a test", block.index), lambda: np.ones(10))
+        return Fill()(block)
+
+
+def kept():
+    from dtopics.execution import cache
+
+    return len(cache._objects)
+
+
+def test_workers_forget(client, tmp_path):
+    stage, blocks = plan(tmp_path)
+    mine = executor(client, tmp_path)
+    mine.forget()  # there is no client yet, and nothing to forget
+    mine.map_blocks(stage, Keeps(), blocks)
+    assert any(client.run(kept).values())
+    mine.forget()
+    assert not any(client.run(kept).values())
+
+
+def test_a_worker_that_hangs_is_not_waited_for_when_all_forget(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_executor, "ANSWER_S", 0.5)
+    stage, blocks = plan(tmp_path)
+    with cluster_of(2) as client:
+        mine = executor(client, tmp_path)
+        mine.map_blocks(stage, Keeps(), blocks)
+        pids = client.run(os.getpid)
+        hanging = next(iter(pids))
+        os.kill(pids[hanging], signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            mine.forget()
+            assert 0.5 <= time.monotonic() - started < 5
+        finally:
+            os.kill(pids[hanging], signal.SIGCONT)
+        (other,) = set(pids) - {hanging}
+        assert client.run(kept, workers=[other]) == {other: 0}
 
 
 def test_a_cluster_that_does_not_answer_is_no_error_of_the_fit():
