@@ -100,18 +100,17 @@ class DaskExecutor:
         """Call a function in all workers, where there is a client; one that hangs is left."""
         if "client" not in self.__dict__:
             return
-        from distributed import wait
-
+        finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        deadline = time.monotonic() + ANSWER_S
         with contextlib.suppress(Exception):  # they may have gone, and nothing depends on it
-            addresses = list(self.client.scheduler_info(n_workers=-1)["workers"])
-            futures = [
-                self.client.submit(
-                    function, workers=[address], pure=False,
-                    key=f"dtopics-{function.__name__}-{next(_counter)}",
-                )
-                for address in addresses
-            ]  # fmt: skip
-            wait(futures, timeout=ANSWER_S)
+            futures = []
+            for address in self.client.scheduler_info(n_workers=-1)["workers"]:
+                key = f"dtopics-{function.__name__}-{next(_counter)}"
+                future = self.client.submit(function, key=key, pure=False, workers=[address])
+                future.add_done_callback(finished.put)
+                futures.append(future)
+            for _ in futures:
+                finished.get(timeout=max(0.0, deadline - time.monotonic()))
 
     def require(self, check: Callable[[int], None]) -> None:
         """Have the smallest worker's memory checked, now or once there is a client."""

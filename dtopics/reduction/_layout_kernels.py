@@ -28,7 +28,7 @@ from dtopics.reduction._placing_kernels import (
 from dtopics.reduction.layout import PUSHES
 
 #: The share of an edge that pulls in every epoch.
-ALWAYS = np.uint32(2**32 - 1)
+ALWAYS = np.uint16(2**16 - 1)
 #: Rows that share what a thread works in.
 TOGETHER = 1_024
 
@@ -47,8 +47,8 @@ def draw_rows(n_rows: int, n_drawn: int, seed: int, epoch: int) -> Any:
 
 
 def shares(weights: Floats) -> Any:
-    """Return weights, at most 1, as uint32: the part of the epochs that an edge pulls in."""
-    return np.minimum(np.rint(np.asarray(weights, np.float64) * 2.0**32), ALWAYS).astype(np.uint32)
+    """Return weights, at most 1, as uint16: the part of the epochs that an edge pulls in."""
+    return np.minimum(np.rint(np.asarray(weights, np.float64) * 2.0**16), ALWAYS).astype(np.uint16)
 
 
 @functools.cache
@@ -83,7 +83,7 @@ def mover(width: int) -> Any:
         """
         n_moved = where.size
         moved = np.empty((n_moved, width), dtype=np.float32)
-        alpha, now = np.float32(rate * (1.0 - epoch / n_epochs)), np.uint32(epoch + 1)
+        alpha, now = np.float32(rate * (1.0 - epoch / n_epochs)), np.uint16(epoch + 1)
         n_pushes = int(min(PUSHES, np.ceil(negatives)))
         beta = np.float32(alpha * negatives / max(1, n_pushes))
         salt, n_drawn = _mix(np.uint64(seed) + _GOLDEN), np.uint64(drawn.shape[0])
@@ -100,7 +100,7 @@ def mover(width: int) -> Any:
                 n = 0
                 for j in range(offsets[i], offsets[i + 1]):
                     due[n] = tails[j]
-                    n += (np.uint32(now * weights[j]) < weights[j]) | (weights[j] == ALWAYS)
+                    n += (np.uint16(now * weights[j]) < weights[j]) | (weights[j] == ALWAYS)
                 for j in range(n):  # all at once, so that one's way from memory hides the others'
                     for c in range(width):
                         near[j, c] = places[due[j], c]

@@ -102,7 +102,8 @@ def refine(
     step = FindNeighbours(documents, cells, model, connectivity)
     executor.map_blocks(neighbours, step, listed)
     mix = float(others.get("set_op_mix_ratio", 1.0))
-    graph = run.stage("graph", {"mix": mix, "n_epochs": n_epochs}, [neighbours], lengths)
+    joined = {"mix": mix, "n_epochs": n_epochs, "tails": "by cell"}
+    graph = run.stage("graph", joined, [neighbours], lengths)
     executor.map_blocks(graph, UniteEdges(neighbours, documents, mix, n_epochs), listed)
 
     rate = float(others.get("learning_rate", 1.0)) * RATE

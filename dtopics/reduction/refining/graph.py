@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,12 +206,13 @@ class Graph:
     ----------
     offsets : ndarray of int64, shape (n_rows + 1,)
     tails : ndarray of int32, shape (n_edges,)
-    weights : ndarray of float32, shape (n_edges,)
+    weights : ndarray, shape (n_edges,)
+        float32, or the `shares` of them.
     """
 
     offsets: NDArray[np.int64]
     tails: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    weights: NDArray[Any]
 
     @property
     def nbytes(self) -> int:

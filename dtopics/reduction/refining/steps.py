@@ -6,7 +6,7 @@ stage           by      leaves
 ``cells``       whole   the cells that documents are compared in
 ``coded``       span    the codes of its documents by cell, their numbers, their places
 ``neighbours``  span    edges to the nearest documents, by the span that these are in
-``graph``       span    the edges of its documents, in both directions
+``graph``       span    the edges of its documents, in both directions, to where these stand by cell
 ``moved``       span    the places of its documents after an epoch; a segment for each epoch
 ``refined``     block   the last places
 ``moved model`` whole   the fitted UMAP with its sample where it is now
@@ -206,7 +206,9 @@ class UniteEdges:
     n_epochs: int
 
     def __call__(self, block: Block) -> Result:
-        """Return the arrays of `Graph`."""
+        """Return the arrays of `Graph`: edges to where documents stand by cell, as shares."""
+        from dtopics.reduction._layout_kernels import shares
+
         ends = self.neighbours.array("ends", block)
         held = self.neighbours.array("strengths", block)
         first, n_rows = self.spans.first[block.index], self.spans.size(block.index)
@@ -214,7 +216,8 @@ class UniteEdges:
             ends, held, *self._into(block.index), first, n_rows,
             mix=self.mix, least=1.0 / self.n_epochs,
         )  # fmt: skip
-        return dict(vars(graph))
+        tails, weights = self.spans.positions()[graph.tails], shares(graph.weights)
+        return {"offsets": graph.offsets, "tails": tails, "weights": weights}
 
     def _into(self, number: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         ends, held = [], []
@@ -270,12 +273,8 @@ class MoveSpan:
         """Return the edges to where documents stand by cell, and the span's rows by cell."""
         span = self.spans.blocks[number]
 
-        from dtopics.reduction import _layout_kernels as kernels
-
         def load() -> tuple[Graph, NDArray[np.int32]]:
-            names = ("offsets", "tails", "weights")
-            offsets, tails, weights = (self.graph.array(name, span) for name in names)
-            graph = Graph(offsets, self.spans.positions()[tails], kernels.shares(weights))
+            graph = Graph(*(self.graph.array(name, span) for name in Graph.__dataclass_fields__))
             return graph, self.spans.coded.array("rows", span)
 
         key = self.graph.location.url, self.spans.key, number
