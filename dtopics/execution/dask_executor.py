@@ -124,7 +124,7 @@ class DaskExecutor:
         """Do every block that has no receipt, about two at a time per slot."""
         todo = blocks_to_do(stage, blocks)
         with staged(self.progress, stage, blocks, todo):
-            self._do(stage, step, todo, accelerated=accelerated)
+            self._do(stage, step, todo, {}, accelerated=accelerated)
 
     def map_rounds(
         self,
@@ -133,24 +133,42 @@ class DaskExecutor:
         rounds: Sequence[Sequence[Block]],
         after: Callable[[int], None],
     ) -> None:
-        """Do rounds of blocks one after the other."""
-        do_rounds(
-            self.progress, stage, rounds,
-            lambda todo: self._do(stage, step, todo, accelerated=False), after,
-        )  # fmt: skip
+        """Do rounds of blocks one after the other.
+
+        A block of a number goes to the same worker in every round, which keeps what it needs; to
+        another where that one is busy or gone.
+        """
+
+        def do(todo: Sequence[Block]) -> None:
+            workers = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+            homes = {b: workers[b.index % len(workers)] for b in todo} if workers else {}
+            self._do(stage, step, todo, homes, accelerated=False)
+
+        do_rounds(self.progress, stage, rounds, do, after)
 
     def _do(
-        self, stage: Stage, step: BlockStep, todo: Sequence[Block], *, accelerated: bool
+        self,
+        stage: Stage,
+        step: BlockStep,
+        todo: Sequence[Block],
+        homes: Mapping[Block, str],
+        *,
+        accelerated: bool,
     ) -> None:
+        """Do blocks; those that have a home among the workers rather there."""
         if not todo:
             return
         resources, _ = self._slots(accelerated=accelerated)
 
         def do(step: Any, blocks: Sequence[Block]) -> dict[str, BaseException]:
             packed = Packed.pack(step, self.folder)
-            submit = functools.partial(
-                self._submit, do_packed_block, packed, stage, name=stage.name, resources=resources
-            )
+
+            def submit(block: Block) -> Any:
+                return self._submit(
+                    do_packed_block, packed, stage, block,
+                    name=stage.name, resources=resources, home=homes.get(block),
+                )  # fmt: skip
+
             return self._window(stage, blocks, submit, accelerated=accelerated)
 
         failures = do(step, todo)
@@ -303,10 +321,19 @@ class DaskExecutor:
         raise error
 
     def _submit(
-        self, function: Callable[..., Any], *args: Any, name: str, resources: Any = None
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        name: str,
+        resources: Any = None,
+        home: str | None = None,
     ) -> Any:
+        """Send a task; to its home where it has one, which others may take it from."""
         key = f"dtopics-{name}-{next(_counter)}"
-        return self.client.submit(function, *args, key=key, pure=False, resources=resources)
+        where = {} if home is None else {"workers": [home], "allow_other_workers": True}
+        return self.client.submit(
+            function, *args, key=key, pure=False, resources=resources, **where
+        )
 
     def _slots(self, *, accelerated: bool) -> tuple[dict[str, float] | None, int]:
         """Return the resources to ask for, and how many such tasks can run at once."""

@@ -259,3 +259,46 @@ def test_a_task_that_hangs_is_begun_again_elsewhere(tmp_path, monkeypatch, caplo
         executor(client, tmp_path).map_blocks(stage, Hangs(str(tmp_path)), blocks)
     assert stage.done("0000") == set(range(N))
     assert "a task hangs on" in caplog.text
+
+
+class Where:
+    """Says which process does a block."""
+
+    def __call__(self, block):
+        time.sleep(0.02)
+        return {"x": np.array([os.getpid()])}
+
+
+def rounds_of(n_rounds, n_blocks):
+    rounds = [[Block(f"{r:04d}", i, i, 1) for i in range(n_blocks)] for r in range(n_rounds)]
+    return rounds, tuple((blocks[0].segment, n_blocks, 1) for blocks in rounds)
+
+
+def test_a_block_stays_where_it_is_over_the_rounds(client, tmp_path, monkeypatch):
+    rounds, segments = rounds_of(4, 5)
+    stage = Stage("x", "f", Location(str(tmp_path / "stage")), segments)
+    sent, submit = {}, client.submit
+
+    def noted(function, packed, stage, block, **options):
+        assert options["allow_other_workers"]
+        sent.setdefault(block.index, set()).update(options["workers"])
+        return submit(function, packed, stage, block, **options)
+
+    monkeypatch.setattr(client, "submit", noted)
+    executor(client, tmp_path).map_rounds(stage, Where(), rounds, lambda _: None)
+    one, two = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    assert sent == {0: {one}, 1: {two}, 2: {one}, 3: {two}, 4: {one}}
+
+
+def test_rounds_go_on_where_a_worker_goes(tmp_path):
+    rounds, segments = rounds_of(8, 4)
+    stage = Stage("x", "f", Location(str(tmp_path / "stage")), segments)
+
+    def after(number):
+        if number == 2:
+            client.retire_workers(list(client.scheduler_info(n_workers=-1)["workers"])[:1])
+
+    with cluster_of(2) as client:
+        executor(client, tmp_path).map_rounds(stage, Where(), rounds, after)
+    pids = {stage.array("x", block)[0] for block in rounds[-1]}
+    assert len(pids) == 1
