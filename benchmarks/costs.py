@@ -2,8 +2,10 @@
 
 ``python -m benchmarks costs`` reads ``benchmarks/out/scale.jsonl``, which ``make bench-scale``
 wrote: CPU microseconds a document of each stage by size (a picture of it goes to
-``docs/cost_per_document.png``), and, on paper, time, storage and money of larger runs. Prices and
-the rate of a GPU are options: ``--core-hour=0.045 --gpu-hour=1.0 --gpu-rate=2000``.
+``docs/cost_per_document.png``), the share of the time in which one worker does all, what two
+workers gain over one, the memory of each stage by size, and, on paper, time, storage and money of
+larger runs. Prices and the rate of a GPU are options: ``--core-hour=0.045 --gpu-hour=1.0
+--gpu-rate=2000``.
 """
 
 import json
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.corpora import OUT
 
-REAL = "reddit_titles"
+REAL, MADE_UP = "reddit_titles", "made_up"
 PICTURE = Path(__file__).parent.parent / "docs" / "cost_per_document.png"
 #: Groups of stages, in the order of a run.
 GROUPS = {
@@ -47,26 +49,63 @@ def main(options):
     price, gpu_price = float(given.get("core-hour", 0.045)), float(given.get("gpu-hour", 1.0))
     rate = float(given.get("gpu-rate", 2_000))
     lines = (OUT / "scale.jsonl").read_text().splitlines()
-    rows = [row for row in map(json.loads, lines) if row.get("corpus", REAL) == REAL]
+    rows = [{"corpus": REAL, **row} for row in map(json.loads, lines)]
     runs = by_method(rows)
-    for method in ("dtopics, placed", "dtopics"):
-        print(f"\n{method}: CPU microseconds a document")
-        table(runs[method])
-    draw(runs["dtopics"])
-    speed_up(rows)
+    for corpus, method in ((REAL, "dtopics, placed"), (REAL, "dtopics"), (MADE_UP, "dtopics")):
+        of_sizes = runs[corpus, method]
+        print(f"\n{corpus}, {method}: CPU microseconds a document")
+        table(of_sizes)
+        serial(of_sizes)
+        memory(of_sizes)
+    draw({corpus: runs[corpus, "dtopics"] for corpus in (REAL, MADE_UP)})
+    speed_up([row for row in rows if row["corpus"] == REAL])
     print("\nOn paper")
     for n, workers, gpus in CLUSTERS:
         for method in ("dtopics, placed", "dtopics"):
-            on_paper(runs[method], n, workers, gpus, method, price, gpu_price, rate)
+            on_paper(runs[REAL, method], n, workers, gpus, method, price, gpu_price, rate)
 
 
 def by_method(rows):
-    """Return the last run of each method and size on two workers: seconds by stage."""
+    """Return the last run of each corpus, method and size on two workers."""
     runs = defaultdict(dict)
     for row in rows:
         if row.get("workers", 2) == 2 and "stages" in row:
-            runs[row["method"]][row["n"]] = row["stages"]
+            runs[row["corpus"], row["method"]][row["n"]] = row
     return runs
+
+
+def serial(sizes):
+    """Print the share of the whole time in which one worker does a stage by itself."""
+    for n, row in sorted(sizes.items()):
+        alone = {
+            stage: wall for stage, wall in row["walls"].items()
+            if row["stages"].get(stage, (0, 0, 1))[2] == 1
+        }  # fmt: skip
+        most = sorted(alone, key=alone.get)[-3:][::-1]
+        named = ", ".join(f"{stage} {alone[stage]:.0f}" for stage in most)
+        print(f"{n:,}: {sum(alone.values()) / row['seconds']:.0%} by one worker alone "
+              f"({sum(alone.values()):.0f} of {row['seconds']:.0f} s: {named})")  # fmt: skip
+
+
+def memory(sizes):
+    """Print the MiB of the largest worker in each stage by size."""
+    if not any("stage_mib" in row for row in sizes.values()):
+        return
+    ns = [n for n in sorted(sizes) if "stage_mib" in sizes[n]]
+    print("\n| MiB of the largest worker | " + " | ".join(f"{n:,}" for n in ns) + " |")
+    print("|---" * (len(ns) + 1) + "|")
+    for name in ("first_process_mib", "peak_mib"):
+        print(f"| {name} | " + " | ".join(str(sizes[n][name]) for n in ns) + " |")
+    for stages in GROUPS.values():
+        for stage in stages:
+            held = [most_of(sizes[n]["stage_mib"], stage) for n in ns]
+            if any(held):
+                print(f"| {stage} | " + " | ".join(map(str, held)) + " |")
+
+
+def most_of(held, stage):
+    """Return the most of a stage, or of all its rounds."""
+    return max((mib for name, mib in held.items() if name_of(name) == stage), default=0)
 
 
 def speed_up(rows):
@@ -108,14 +147,14 @@ def by_group(stages):
 def table(sizes):
     print("| stages | " + " | ".join(f"{n:,}" for n in sorted(sizes)) + " |")
     print("|---" * (len(sizes) + 1) + "|")
-    found = {n: by_group(sizes[n]) for n in sorted(sizes)}
+    found = {n: by_group(sizes[n]["stages"]) for n in sorted(sizes)}
     for group in GROUPS:
         if any(seconds[group] for seconds in found.values()):
             costs = (f"{1e6 * seconds[group] / n:.0f}" for n, seconds in found.items())
             print(f"| {group} | " + " | ".join(costs) + " |")
 
 
-def draw(sizes):
+def draw(corpora):
     """Draw the cost of a document in each group of stages against the size."""
     import matplotlib as mpl
 
@@ -123,12 +162,16 @@ def draw(sizes):
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
-    ns = sorted(sizes)
-    found = [by_group(sizes[n]) for n in ns]
-    for group in GROUPS:
-        costs = [1e6 * seconds[group] / n for n, seconds in zip(ns, found, strict=True)]
-        axes.plot(ns, costs, marker="o", label=group)
-    axes.set(xscale="log", yscale="log", xlabel="documents", ylabel="CPU microseconds a document")
+    for (corpus, sizes), line in zip(corpora.items(), ("-", "--"), strict=True):
+        axes.set_prop_cycle(None)
+        ns = sorted(sizes)
+        found = [by_group(sizes[n]["stages"]) for n in ns]
+        for group in GROUPS:
+            costs = [1e6 * seconds[group] / n for n, seconds in zip(ns, found, strict=True)]
+            label = group if corpus == REAL else None
+            axes.plot(ns, costs, line, marker="o", markersize=4, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="documents", ylabel="CPU microseconds a document",
+             title="Reddit titles, and made-up documents (dashed)")  # fmt: skip
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(PICTURE, dpi=120)
@@ -139,7 +182,7 @@ def on_paper(sizes, n, workers, gpus, method, price, gpu_price, rate):
     """Say what a run would take, from the cost of a document in the largest run measured."""
     measured = max(sizes)
     fixed = one = spread = 0.0
-    for stage, (total, _, _) in sizes[measured].items():
+    for stage, (total, _, _) in sizes[measured]["stages"].items():
         if name_of(stage) in FIXED:
             fixed += total
         elif name_of(stage) in ONE_WORKER:
