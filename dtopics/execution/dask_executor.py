@@ -12,7 +12,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import math
 import queue
 import time
 from collections import deque
@@ -79,6 +78,7 @@ class DaskExecutor:
         self._checks: list[Callable[[int], None]] = []
         self.folder = folder
         self.progress = progress or SilentProgress()
+        self._looked, self._workers_then = 0.0, dict[str, Any]()
 
     @functools.cached_property
     def client(self) -> Any:
@@ -140,7 +140,7 @@ class DaskExecutor:
         """
 
         def do(todo: Sequence[Block]) -> None:
-            workers = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+            workers = sorted(self._workers())
             homes = {b: workers[b.index % len(workers)] for b in todo} if workers else {}
             self._do(stage, step, todo, homes, accelerated=False)
 
@@ -242,12 +242,9 @@ class DaskExecutor:
             running[future] = block
             future.add_done_callback(finished.put)
 
-        looked, size = -math.inf, 0
         try:
             while True:
-                if time.monotonic() - looked > POLL_S:  # workers come and go
-                    size = TASKS_PER_SLOT * self._slots(accelerated=accelerated)[1]
-                    looked = time.monotonic()
+                size = TASKS_PER_SLOT * self._slots(accelerated=accelerated)[1]
                 for following in itertools.islice(remaining, max(0, size - len(running))):
                     add(following)
                 if not running:
@@ -335,9 +332,16 @@ class DaskExecutor:
             function, *args, key=key, pure=False, resources=resources, **where
         )
 
+    def _workers(self) -> dict[str, Any]:
+        """Return the cluster's workers, which come and go, as they were `POLL_S` ago at most."""
+        if not self._workers_then or time.monotonic() - self._looked > POLL_S:
+            self._workers_then = self.client.scheduler_info(n_workers=-1)["workers"]
+            self._looked = time.monotonic()
+        return self._workers_then
+
     def _slots(self, *, accelerated: bool) -> tuple[dict[str, float] | None, int]:
         """Return the resources to ask for, and how many such tasks can run at once."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self._workers().values()
         if accelerated:
             gpus = sum(int(worker.get("resources", {}).get("GPU", 0)) for worker in workers)
             if gpus:

@@ -109,7 +109,10 @@ def refine(
     rate = float(others.get("learning_rate", 1.0)) * RATE
     seed = reducer.random_state or 0
     about = {"n_epochs": n_epochs, "rate": rate, "seed": seed, "drawn": DRAWN, "pushes": PUSHES}
-    epochs = [blocks_of_epoch(epoch, listed) for epoch in range(n_epochs)]
+    # There and back: where a worker's edges are more than it keeps, it begins with those it has.
+    epochs = [
+        blocks_of_epoch(epoch, listed)[:: -1 if epoch % 2 else 1] for epoch in range(n_epochs)
+    ]
     of_epochs = [(blocks_[0].segment, len(listed), 0) for blocks_ in epochs]
     moved = run.stage("moved", about, [graph], of_epochs)
     executor.map_rounds(
