@@ -53,6 +53,8 @@ def main(options):
     runs = by_method(rows)
     for corpus, method in ((REAL, "dtopics, placed"), (REAL, "dtopics"), (MADE_UP, "dtopics")):
         of_sizes = runs[corpus, method]
+        if not of_sizes:
+            continue
         print(f"\n{corpus}, {method}: CPU microseconds a document")
         table(of_sizes)
         serial(of_sizes)
@@ -62,7 +64,8 @@ def main(options):
     print("\nOn paper")
     for n, workers, gpus in CLUSTERS:
         for method in ("dtopics, placed", "dtopics"):
-            on_paper(runs[REAL, method], n, workers, gpus, method, price, gpu_price, rate)
+            if runs[REAL, method]:
+                on_paper(runs[REAL, method], n, workers, gpus, method, price, gpu_price, rate)
 
 
 def by_method(rows):
@@ -88,14 +91,13 @@ def serial(sizes):
 
 
 def memory(sizes):
-    """Print the MiB of the largest worker in each stage by size."""
-    if not any("stage_mib" in row for row in sizes.values()):
-        return
+    """Print MiB by size: all processes, the client, and the largest worker in each stage."""
     ns = [n for n in sorted(sizes) if "stage_mib" in sizes[n]]
-    print("\n| MiB of the largest worker | " + " | ".join(f"{n:,}" for n in ns) + " |")
+    print("\n| MiB | " + " | ".join(f"{n:,}" for n in ns) + " |")
     print("|---" * (len(ns) + 1) + "|")
-    for name in ("first_process_mib", "peak_mib"):
-        print(f"| {name} | " + " | ".join(str(sizes[n][name]) for n in ns) + " |")
+    whole = {"peak_mib": "all processes", "first_process_mib": "client"}
+    for key, name in whole.items():
+        print(f"| {name} | " + " | ".join(str(sizes[n][key]) for n in ns) + " |")
     for stages in GROUPS.values():
         for stage in stages:
             held = [most_of(sizes[n]["stage_mib"], stage) for n in ns]

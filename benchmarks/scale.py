@@ -45,21 +45,22 @@ def main(options):
     for n in sizes:
         with tempfile.TemporaryDirectory(dir=OUT) as folder:
             name = given.get("corpus", "reddit_titles")
-            corpus = prepared(name, n, Path(folder))
+            corpus, size = prepared(name, n, Path(folder)), int(given.get("size", 100))
+            kept = f"{name}.{n}.{size}."
             for method in methods:
                 task = {
-                    "method": method, "folder": folder, "size": int(given.get("size", 100)),
+                    "method": method, "folder": folder, "size": size,
                     "memory": given.get("memory", "2GiB"), "workers": int(given.get("workers", 2)),
                 }  # fmt: skip
                 row = {"corpus": name, "n": n, "workers": task["workers"], **measured(task, corpus)}
                 with (OUT / "scale.jsonl").open("a") as lines:
                     lines.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
+                labels = OUT / f"{kept}{method}.npy"
+                labels.unlink(missing_ok=True)
                 if "failed" not in row:
-                    shutil.copy(Path(folder) / "labels.npy", OUT / f"{name}.{n}.{method}.npy")
-            found = {
-                path.stem.split(".")[-1]: np.load(path) for path in OUT.glob(f"{name}.{n}.*.npy")
-            }
+                    shutil.copy(Path(folder) / "labels.npy", labels)
+            found = {path.stem.split(".")[-1]: np.load(path) for path in OUT.glob(f"{kept}*.npy")}
             if len(found) > 1:
                 print(json.dumps({"n": n, **over_shared(corpus.labels, found)}), flush=True)
 
@@ -73,7 +74,9 @@ def over_shared(true, found):
     from sklearn.metrics import adjusted_mutual_info_score as ami
 
     shared = np.all([labels >= 0 for labels in found.values()], axis=0)
-    scores = {method: ami(true[shared], labels[shared]) for method, labels in found.items()}
+    rows = drawn_rows(len(true))
+    rows = rows[shared[rows]]
+    scores = {method: ami(true[rows], labels[rows]) for method, labels in found.items()}
     return {"shared": float(shared.mean()), "ami_shared": scores}
 
 
@@ -143,15 +146,22 @@ def measured(task, corpus):
 
 
 def some_of(corpus, labels):
-    """Return the documents that are scored: all, or a draw of them where they are very many.
+    """Return the documents that are scored."""
+    rows = drawn_rows(len(labels))
+    if len(rows) == len(labels):
+        return corpus, labels
+    return Taken([corpus.texts[row] for row in rows], corpus.labels[rows]), labels[rows]
 
-    Expected mutual information of thousands of clusters takes a quarter of an hour for five
+
+def drawn_rows(n):
+    """Return the numbers of the documents that are scored: all, or a draw where they are very many.
+
+    The expected mutual information of thousands of clusters takes a quarter of an hour for five
     million.
     """
-    if len(labels) <= MOST_SCORED:
-        return corpus, labels
-    rows = np.random.default_rng(0).choice(len(labels), MOST_SCORED, replace=False)
-    return Taken([corpus.texts[row] for row in rows], corpus.labels[rows]), labels[rows]
+    if n <= MOST_SCORED:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, MOST_SCORED, replace=False))
 
 
 def watch(process):

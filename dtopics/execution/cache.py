@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import sys
 import threading
 import weakref
@@ -28,21 +29,21 @@ def forget() -> None:
         held.clear()
     with _guard:
         _objects.clear()
+    gc.collect()  # models of torch hold themselves
     if "pyarrow" in sys.modules:
         sys.modules["pyarrow"].default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def relieve() -> None:
+def relieve(dask_worker: Any) -> None:
     """Forget every object of a Dask worker that is half full: others need the room next.
 
     Dask pauses a worker at four fifths, and nothing but dtopics would know what to do about it.
     """
     import psutil
-    from distributed import get_worker
 
-    limit = get_worker().memory_manager.memory_limit
+    limit = dask_worker.memory_manager.memory_limit
     if limit and psutil.Process().memory_info().rss > limit / 2:
         forget()
 

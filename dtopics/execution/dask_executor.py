@@ -13,10 +13,12 @@ import functools
 import itertools
 import logging
 import queue
+import threading
 import time
-from collections import deque
+import uuid
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from dtopics.data import Block
 from dtopics.errors import ClusterError, DTopicsError
@@ -33,6 +35,7 @@ from dtopics.execution.steps import (
     do_packed_whole,
     try_packed_block,
 )
+from dtopics.execution.waiting import Waiting
 from dtopics.protocols import BlockStep
 from dtopics.store import Location, Stage
 
@@ -41,6 +44,9 @@ R = TypeVar("R")
 
 logger = logging.getLogger("dtopics")
 
+Resources: TypeAlias = dict[str, float] | None
+#: What a task asks for that belongs on a GPU.
+GPU: Resources = {"GPU": 1}
 MAX_ATTEMPTS = 3
 TASKS_PER_SLOT = 2
 #: How long a cluster may be without workers (preempted, say), and how often that is looked at.
@@ -55,7 +61,6 @@ ANSWER_S = 10.0
 #: profile of a task that waits takes 8), where Dask's setting ``dtopics.execution.hang-after`` does
 #: not say.
 HANG_S, HANG_CPU = 3600.0, 25.0
-_counter = itertools.count()
 
 
 class DaskExecutor:
@@ -79,6 +84,9 @@ class DaskExecutor:
         self.folder = folder
         self.progress = progress or SilentProgress()
         self._looked, self._workers_then = 0.0, dict[str, Any]()
+        # Dask takes a key that it knows for the same task, and others send to the scheduler too.
+        mine = uuid.uuid4().hex
+        self._names = (f"{mine}-{n}" for n in itertools.count())
 
     @functools.cached_property
     def client(self) -> Any:
@@ -96,21 +104,18 @@ class DaskExecutor:
         """Have workers that are rather full forget what they keep for the next task."""
         self._on_every_worker(relieve)
 
-    def _on_every_worker(self, function: Callable[[], None]) -> None:
+    def _on_every_worker(self, function: Callable[..., None]) -> None:
         """Call a function in all workers, where there is a client; one that hangs is left."""
         if "client" not in self.__dict__:
             return
-        finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        deadline = time.monotonic() + ANSWER_S
-        with contextlib.suppress(Exception):  # they may have gone, and nothing depends on it
-            futures = []
-            for address in self.client.scheduler_info(n_workers=-1)["workers"]:
-                key = f"dtopics-{function.__name__}-{next(_counter)}"
-                future = self.client.submit(function, key=key, pure=False, workers=[address])
-                future.add_done_callback(finished.put)
-                futures.append(future)
-            for _ in futures:
-                finished.get(timeout=max(0.0, deadline - time.monotonic()))
+
+        def call() -> None:
+            with contextlib.suppress(Exception):  # they may have gone, and nothing depends on it
+                self.client.run(function, on_error="ignore")
+
+        calling = threading.Thread(target=call, daemon=True)
+        calling.start()
+        calling.join(ANSWER_S)
 
     def require(self, check: Callable[[int], None]) -> None:
         """Have the smallest worker's memory checked, now or once there is a client."""
@@ -136,13 +141,12 @@ class DaskExecutor:
         """Do rounds of blocks one after the other.
 
         A block of a number goes to the same worker in every round, which keeps what it needs; to
-        another where that one is busy or gone.
+        another where that one has fallen behind or is gone.
         """
 
         def do(todo: Sequence[Block]) -> None:
-            workers = sorted(self._workers())
-            homes = {b: workers[b.index % len(workers)] for b in todo} if workers else {}
-            self._do(stage, step, todo, homes, accelerated=False)
+            threads = {a: worker["nthreads"] for a, worker in self._workers().items()}
+            self._do(stage, step, todo, threads, accelerated=False)
 
         do_rounds(self.progress, stage, rounds, do, after)
 
@@ -151,25 +155,26 @@ class DaskExecutor:
         stage: Stage,
         step: BlockStep,
         todo: Sequence[Block],
-        homes: Mapping[Block, str],
+        threads: Mapping[str, int],
         *,
         accelerated: bool,
     ) -> None:
-        """Do blocks; those that have a home among the workers rather there."""
+        """Do blocks, at home with the workers whose threads are given, if any are."""
         if not todo:
             return
-        resources, _ = self._slots(accelerated=accelerated)
+        resources = self._resources(accelerated=accelerated)
 
         def do(step: Any, blocks: Sequence[Block]) -> dict[str, BaseException]:
             packed = Packed.pack(step, self.folder)
 
-            def submit(block: Block) -> Any:
+            def submit(block: Block, home: str | None) -> Any:
                 return self._submit(
                     do_packed_block, packed, stage, block,
-                    name=stage.name, resources=resources, home=homes.get(block),
+                    name=stage.name, resources=resources, home=home,
                 )  # fmt: skip
 
-            return self._window(stage, blocks, submit, accelerated=accelerated)
+            waiting = Waiting(blocks, threads)
+            return self._window(stage, waiting, submit, resources)
 
         failures = do(step, todo)
         for block in [block for block in todo if block.name in failures]:
@@ -188,7 +193,7 @@ class DaskExecutor:
         future = self._submit(
             try_packed_block, packed, block, name="without documents", resources=resources
         )
-        self._until_done(future)
+        self._until_done(future, resources)
         return _error(future)
 
     def run(self, stage: Stage, step: GlobalStep, *, accelerated: bool = False) -> None:
@@ -197,10 +202,10 @@ class DaskExecutor:
         self.progress.start(stage.name, blocks=1, rows=0, done=int(reused))
         if not reused:
             packed = Packed.pack(step, self.folder)
-            resources, _ = self._slots(accelerated=accelerated)
+            resources = self._resources(accelerated=accelerated)
             self._attempt(lambda: self._submit(
                 do_packed_whole, packed, stage, name=stage.name, resources=resources
-            ))  # fmt: skip
+            ), resources)  # fmt: skip
             self.progress.advance(stage.name, rows=0)
         self.progress.finish(stage.name, reused=reused)
 
@@ -209,7 +214,8 @@ class DaskExecutor:
     ) -> Iterator[R]:
         """Return small results in the order of the items, a window of them at a time."""
         packed = Packed.pack(function, self.folder)
-        resources, slots = self._slots(accelerated=accelerated)
+        resources = self._resources(accelerated=accelerated)
+        slots = self._slots(resources)
         call = functools.partial(
             self._submit, do_packed_call, packed, name="call", resources=resources
         )
@@ -221,57 +227,57 @@ class DaskExecutor:
             if not window:
                 return
             future, item = window.popleft()
-            yield self._attempt(functools.partial(call, item), future)
+            yield self._attempt(functools.partial(call, item), resources, future)
 
     def _window(
         self,
         stage: Stage,
-        todo: Sequence[Block],
-        submit: Callable[[Block], Any],
-        *,
-        accelerated: bool,
+        waiting: Waiting,
+        submit: Callable[[Block, str | None], Any],
+        resources: Resources,
     ) -> dict[str, BaseException]:
-        remaining, attempts = iter(todo), dict.fromkeys(todo, 0)
+        attempts: Counter[Block] = Counter()
         failures: dict[str, BaseException] = {}
-        running: dict[Any, Block] = {}
+        running: dict[Any, tuple[Block, str | None]] = {}
         finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-        def add(block: Block) -> None:
+        def add(block: Block, home: str | None) -> None:
             attempts[block] += 1
-            future = submit(block)
-            running[future] = block
+            future = submit(block, home)
+            running[future] = block, home
             future.add_done_callback(finished.put)
 
         try:
             while True:
-                size = TASKS_PER_SLOT * self._slots(accelerated=accelerated)[1]
-                for following in itertools.islice(remaining, max(0, size - len(running))):
-                    add(following)
+                size = TASKS_PER_SLOT * self._slots(resources)
+                while len(running) < size and (following := waiting.take()) is not None:
+                    add(*following)
                 if not running:
                     return failures
-                future = self._wait(finished)
-                block = running.pop(future)
+                future = self._wait(finished, resources)
+                block, home = running.pop(future)
                 error = _error(future)
+                if isinstance(error, DTopicsError):
+                    raise error
+                if error is not None and attempts[block] < MAX_ATTEMPTS:
+                    add(block, home)
+                    continue
+                waiting.done(home)
                 if error is None:
                     self.progress.advance(stage.name, rows=block.n_rows)
-                elif isinstance(error, DTopicsError):
-                    raise error
-                elif attempts[block] < MAX_ATTEMPTS:
-                    add(block)
-                    continue
                 else:
                     failures[block.name] = error
         finally:
             if running:
                 self.client.cancel(list(running))
 
-    def _wait(self, finished: queue.SimpleQueue[Any]) -> Any:
+    def _wait(self, finished: queue.SimpleQueue[Any], resources: Resources) -> Any:
         """Return the next finished future; workers may come and go, but not stay away.
 
         Raises
         ------
         ClusterError
-            Where there has been no worker for `NO_WORKERS_S`.
+            Where there has been no worker that has the resources for `NO_WORKERS_S`.
         """
         alone_since: float | None = None
         stuck = Stuck(self.client)
@@ -281,27 +287,29 @@ class DaskExecutor:
             now = time.monotonic()
             workers = self.client.scheduler_info(n_workers=-1)["workers"]
             if workers:
-                alone_since = None
                 stuck.look(workers, now)
+            if any(_has(worker, resources) for worker in workers.values()):
+                alone_since = None
             elif alone_since is None:
                 alone_since = now
             elif now - alone_since > NO_WORKERS_S:
                 message = (
-                    f"the cluster has had no workers for {NO_WORKERS_S:.0f} s; what is finished is "
-                    "kept: run the same command again when there are some"
+                    f"the cluster has had no workers{' with a GPU' if resources else ''} for "
+                    f"{NO_WORKERS_S:.0f} s; what is finished is kept: run the same command again "
+                    "when there are some"
                 )
                 raise ClusterError(message)
 
-    def _until_done(self, future: Any) -> None:
+    def _until_done(self, future: Any, resources: Resources) -> None:
         finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
         future.add_done_callback(finished.put)
-        self._wait(finished)
+        self._wait(finished, resources)
 
-    def _attempt(self, submit: Callable[[], Any], future: Any = None) -> Any:
+    def _attempt(self, submit: Callable[[], Any], resources: Resources, future: Any = None) -> Any:
         error: BaseException | None = None
         for _ in range(MAX_ATTEMPTS):
             future = submit() if future is None else future
-            self._until_done(future)
+            self._until_done(future, resources)
             error = _error(future)
             if error is None:
                 return future.result()
@@ -326,7 +334,7 @@ class DaskExecutor:
         home: str | None = None,
     ) -> Any:
         """Send a task; to its home where it has one, which others may take it from."""
-        key = f"dtopics-{name}-{next(_counter)}"
+        key = f"dtopics-{name}-{next(self._names)}"
         where = {} if home is None else {"workers": [home], "allow_other_workers": True}
         return self.client.submit(
             function, *args, key=key, pure=False, resources=resources, **where
@@ -339,14 +347,18 @@ class DaskExecutor:
             self._looked = time.monotonic()
         return self._workers_then
 
-    def _slots(self, *, accelerated: bool) -> tuple[dict[str, float] | None, int]:
-        """Return the resources to ask for, and how many such tasks can run at once."""
+    def _resources(self, *, accelerated: bool) -> Resources:
+        """Return the resources to ask for: a GPU where some worker has one."""
+        if not accelerated:
+            return None
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        return GPU if any(_has(worker, GPU) for worker in workers) else None
+
+    def _slots(self, resources: Resources) -> int:
+        """Return how many tasks can run at once that ask for these resources."""
         workers = self._workers().values()
-        if accelerated:
-            gpus = sum(int(worker.get("resources", {}).get("GPU", 0)) for worker in workers)
-            if gpus:
-                return {"GPU": 1}, gpus
-        return None, max(1, sum(worker["nthreads"] for worker in workers))
+        of_each = (w["nthreads"] if resources is None else _gpus(w) for w in workers)
+        return max(1, sum(map(int, of_each)))
 
 
 class Stuck:
@@ -407,6 +419,14 @@ class Stuck:
                 logger.warning("a task hangs on %s; it is started anew", address)
                 self._client.restart_workers([address], raise_for_error=False)
                 del self._hanging[address]
+
+
+def _gpus(worker: Mapping[str, Any]) -> float:
+    return float(worker.get("resources", {}).get("GPU", 0))
+
+
+def _has(worker: Mapping[str, Any], resources: Resources) -> bool:
+    return resources is None or _gpus(worker) >= 1
 
 
 def _check_memory(client: Any, check: Callable[[int], None]) -> None:

@@ -131,7 +131,7 @@ class UMAP:
         return {
             "kind": UMAPModel.kind,
             "placing": 2,
-            "layout": 1,
+            "layout": 2,
             "exact_rows": EXACT_ROWS,
             "cells_from": CELLS_FROM,
             "n_neighbors": self.n_neighbors,

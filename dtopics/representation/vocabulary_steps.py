@@ -194,7 +194,8 @@ def find_vocabulary(
     by_name = {span.name: of_span for span, of_span in members.items()}
     about, listed = counting.describe_counting(), list(members)
     reads = [tokens] if sketch is None else [tokens, sketch]
-    terms = run.stage("terms", {**about, "buckets": N_BUCKETS}, reads, own_lengths(listed))
+    divided = {"spans": len(listed), "buckets": N_BUCKETS}
+    terms = run.stage("terms", {**about, **divided}, reads, own_lengths(listed))
     executor.map_blocks(terms, CountTerms(tokens, counting, by_name, sketch), listed)
     n_terms = sum(receipt.notes["terms"] for receipt in terms.receipts())
     n_shares = min(-(-max(n_terms, 1) // SHARE_TERMS), N_BUCKETS)

@@ -9,6 +9,7 @@ and its store looks before it writes.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator
@@ -242,6 +243,7 @@ def _ensure(array: Location, wanted: ArrayInfo) -> ArrayInfo:
     return found
 
 
+@functools.lru_cache(maxsize=256)
 def _metadata(info: ArrayInfo) -> bytes:
     import zarr
     from zarr.codecs import Crc32cCodec

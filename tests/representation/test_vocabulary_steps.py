@@ -6,8 +6,11 @@ import contextlib
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from corpus import docstrings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
 from dtopics.data import Block
@@ -17,6 +20,7 @@ from dtopics.representation import merging, steps, vocabulary_steps
 from dtopics.representation.counts import from_table, to_csr
 from dtopics.representation.steps import CountBlocks, MergeCounts, TokenizeBlock
 from dtopics.representation.vectorizer import as_counting
+from dtopics.representation.vocabulary import by_bucket, rows_of_share
 from dtopics.representation.vocabulary_steps import find_vocabulary
 from dtopics.store import Location, Run, own_lengths, spans
 
@@ -81,7 +85,9 @@ SETTINGS = [
 def test_like_scikit_learn(parameters, divided, tmp_path, monkeypatch):
     texts = [*docstrings()[:90], "", "Été à l'île"]
     if divided == "finely":  # many pieces, merges, shares, and a sketch in which all collide
-        monkeypatch.setattr(steps, "MOST_GRAMS", 50)
+        for module in (steps, vocabulary_steps):
+            monkeypatch.setattr(module, "MOST_GRAMS", 50)
+        monkeypatch.setattr(vocabulary_steps, "N_SPANS", 3)
         monkeypatch.setattr(merging, "WAITING_ROWS", 10)
         monkeypatch.setattr(vocabulary_steps, "SHARE_TERMS", 300)
         monkeypatch.setattr(vocabulary_steps, "sketch_size", lambda _n: 64)
@@ -101,9 +107,11 @@ def test_the_division_changes_nothing(scope, tmp_path, monkeypatch):
     vectorizer = CountVectorizer(ngram_range=(1, 2), min_df=2, max_features=70)
     whole, _, _ = found(vectorizer, texts, tmp_path / "whole", rows=60, scope=scope)
     monkeypatch.setattr(vocabulary_steps, "SHARE_TERMS", 200)
+    monkeypatch.setattr(vocabulary_steps, "N_SPANS", 5)
     for rows in (1, 13):
         again, stages, _ = found(vectorizer, texts, tmp_path / str(rows), rows=rows, scope=scope)
         assert len(list(stages["term sums"].receipts())) > 1
+        assert len(list(stages["terms"].receipts())) == 5  # spans, of one block or of several
         kept = (
             again.filter(np.asarray(again["df"]) >= 2),
             whole.filter(np.asarray(whole["df"]) >= 2),
@@ -138,3 +146,30 @@ def test_bounds_that_contradict_are_said_before_any_work(tmp_path):
     with contextlib.suppress(SettingError):
         found(CountVectorizer(min_df=3, max_df=2), ["ab"], tmp_path, rows=1)
     assert not (tmp_path / "stages" / "terms").exists()
+
+
+@given(terms=st.sets(st.text(max_size=5), max_size=80), n_shares=st.integers(1, 40))
+@settings(deadline=None)
+def test_shares_are_all_rows_once(terms, n_shares):
+    listed = sorted(terms, key=lambda term: term.encode())
+    table = pa.table({
+        "term": pa.array(listed, pa.large_string()),
+        "df": np.arange(len(listed)), "cf": np.arange(len(listed)),
+    })  # fmt: skip
+    sorted_, starts = by_bucket(table)
+    parts = [rows_of_share(sorted_, starts, share, n_shares) for share in range(n_shares)]
+    assert pa.concat_tables(parts).equals(sorted_)
+    assert sorted_.sort_by("df").equals(table)
+    again, other = by_bucket(table.slice(0, len(listed) // 2))  # the bucket is the term's alone
+    for share, part in enumerate(parts):
+        assert set(rows_of_share(again, other, share, n_shares)["term"].to_pylist()) <= set(
+            part["term"].to_pylist()
+        )
+
+
+def test_a_share_does_not_hold_the_memory_of_all():
+    terms = [f"a term with some letters {i}" for i in range(20_000)]
+    table = pa.table({"term": pa.array(terms, pa.large_string()), "df": range(20_000)})
+    rows = rows_of_share(*by_bucket(table), 3, 100)
+    assert 100 < rows.num_rows < 400
+    assert rows.get_total_buffer_size() < table.get_total_buffer_size() / 30

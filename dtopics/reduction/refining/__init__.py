@@ -29,7 +29,7 @@ from dtopics.reduction.refining.steps import (
     blocks_of_epoch,
 )
 from dtopics.reduction.umap import UMAP
-from dtopics.store import Run, Stage, own_lengths, spans
+from dtopics.store import Run, Stage, even_spans, own_lengths
 
 #: Documents of a span, at the most.
 SPAN_ROWS = 2**17
@@ -81,7 +81,7 @@ def refine(
     others = reducer.parameters
     n_rows = sum(block.n_rows for block in blocks)
     n_spans = MIN_SPANS * -(-n_rows // (MIN_SPANS * SPAN_ROWS))
-    members = list(spans(blocks, n_spans).values())
+    members = even_spans(blocks, n_spans)
     listed = tuple(
         Block("spans", number, 0, sum(block.n_rows for block in of_span))
         for number, of_span in enumerate(members)
@@ -89,7 +89,7 @@ def refine(
     lengths = own_lengths(listed)
     cells = run.stage("cells", {"axes": AXES}, [model])
     executor.run(cells, DivideSample(model))
-    coded = run.stage("coded", {}, [embeddings, reduced, cells], lengths)
+    coded = run.stage("coded", {"spans": n_spans}, [embeddings, reduced, cells], lengths)
     executor.map_blocks(coded, CodeSpan(embeddings, reduced, cells, members), listed)
     receipts = list(coded.receipts())
     first = np.cumsum([0, *(receipt.notes["placed"] for receipt in receipts)]).tolist()

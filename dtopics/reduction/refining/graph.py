@@ -200,14 +200,15 @@ class Edges:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The edges of a span's rows, as `_layout_kernels.move_rows` takes them.
+    """The edges of a span's rows; as it is stored, `_layout_kernels.move_rows` takes it.
 
     Attributes
     ----------
     offsets : ndarray of int64, shape (n_rows + 1,)
     tails : ndarray of int32, shape (n_edges,)
+        Numbers in the corpus; stored, where these documents stand by cell.
     weights : ndarray, shape (n_edges,)
-        float32, or the `shares` of them.
+        float32; stored, the `shares` of them.
     """
 
     offsets: NDArray[np.int64]

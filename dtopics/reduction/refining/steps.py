@@ -282,6 +282,7 @@ class MoveSpan:
 
     def _places(self, epoch: int) -> NDArray[np.float32]:
         """Return the places before an epoch, sorted by cell."""
+        from dtopics.reduction._layout_kernels import put_rows
 
         def load() -> NDArray[np.float32]:
             kept_places.clear()  # those of the epoch before: never two of them are held
@@ -293,7 +294,7 @@ class MoveSpan:
             places = np.empty((first[-1], self.n_components), np.float32)
             for number, span in enumerate(blocks_of_epoch(epoch - 1, spans) if epoch else spans):
                 where = positions[first[number] : first[number + 1]]
-                places[where] = stage.array("places", span)
+                put_rows(places, where, stage.array("places", span))
             return places
 
         key = self.moved.location.url, self.spans.key, epoch
