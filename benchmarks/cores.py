@@ -73,15 +73,14 @@ def epochs():
 
     rng, n, n_rows, n_edges = np.random.default_rng(0), 300_000, 75_000, 25
     places = rng.normal(size=(n, 5)).astype(np.float32)
-    where = np.sort(rng.choice(n, n_rows, replace=False)).astype(np.int32)  # as if by cell
-    apart = rng.normal(scale=1_000, size=(n_rows, n_edges))
-    tails = np.clip(where[:, None] + apart, 0, n - 1).astype(np.int32).ravel()
-    offsets, order = np.arange(n_rows + 1) * n_edges, np.arange(n_rows, dtype=np.int32)
+    apart = rng.normal(scale=1_000, size=(n_rows, n_edges))  # as if by cell
+    tails = np.clip(np.arange(n_rows)[:, None] + apart, 0, n - 1).astype(np.int32).ravel()
+    offsets = np.arange(n_rows + 1) * n_edges
     weights, forces = shares(rng.random(tails.size) ** 2), force_curve(1.93, 0.79, 1.0)
     drawn, move = places[draw_rows(n, DRAWN, 0, 50)], mover(5)
     return lambda: move(
-        places, where, order, 0, offsets, tails, weights, drawn, 0, 50, 200, 0.5, forces, 5.0
-    )
+        places, 0, offsets, tails, weights, drawn, 0, 50, 200, 0.5, forces, 5.0
+    )  # fmt: skip
 
 
 def python():

@@ -46,15 +46,6 @@ def draw_rows(n_rows: int, n_drawn: int, seed: int, epoch: int) -> Any:
     return drawn
 
 
-@jit()
-def put_rows(places: Floats, where: Floats, rows: Floats) -> None:
-    """Put rows where they stand; NumPy takes five times as long."""
-    for i in range(where.size):
-        place = where[i]
-        for c in range(rows.shape[1]):
-            places[place, c] = rows[i, c]
-
-
 def shares(weights: Floats) -> Any:
     """Return weights, at most 1, as uint16: the part of the epochs that an edge pulls in."""
     return np.minimum(np.rint(np.asarray(weights, np.float64) * 2.0**16), ALWAYS).astype(np.uint16)
@@ -67,8 +58,6 @@ def mover(width: int) -> Any:
     @jit(parallel=True)
     def move_rows(
         places: Floats,
-        where: Floats,
-        order: Floats,
         first: int,
         offsets: Floats,
         tails: Floats,
@@ -81,16 +70,15 @@ def mover(width: int) -> Any:
         curve: Floats,
         negatives: float,
     ) -> Any:
-        """Return where some rows are after an epoch, in their order.
+        """Return where some rows are after an epoch.
 
-        Row i, whose number is ``first + i``, stands in ``places[where[i]]``, and its edges are
-        ``offsets[i] : offsets[i + 1]``, to the rows ``places[tails]``. An edge pulls in its part of
-        the epochs, as in umap-learn; `weights` are of `shares`. When it pulls, up to PUSHES of the
-        `drawn` places push, all at once, as hard as `negatives` of them. Rows are worked on in
-        `order`, which is no matter for the result: those that have edges to the same rows one after
-        the other find them in the cache.
+        The i-th stands in ``places[first + i]``, and its edges are ``offsets[i] : offsets[i + 1]``,
+        to the rows `tails`. An edge pulls in its part of the epochs, as in umap-learn; `weights`
+        are of `shares`. When it pulls, up to PUSHES of the `drawn` places push, all at once, as
+        hard as `negatives` of them. Rows that have edges to the same rows are best one after the
+        other: they find them in the cache.
         """
-        n_moved = where.size
+        n_moved = offsets.size - 1
         moved = np.empty((n_moved, width), dtype=np.float32)
         alpha, now = np.float32(rate * (1.0 - epoch / n_epochs)), np.uint16(epoch + 1)
         n_pushes = int(min(PUSHES, np.ceil(negatives)))
@@ -98,14 +86,14 @@ def mover(width: int) -> Any:
         salt, n_drawn = _mix(np.uint64(seed) + _GOLDEN), np.uint64(drawn.shape[0])
         n_together = -(-n_moved // TOGETHER)
         for part in prange(n_together):
-            chosen = order[part * TOGETHER : (part + 1) * TOGETHER]
+            begin, end = part * TOGETHER, min((part + 1) * TOGETHER, n_moved)
             most = 0
-            for i in chosen:
+            for i in range(begin, end):
                 most = max(most, offsets[i + 1] - offsets[i])
             due = np.empty(most + 1, dtype=np.int32)
             near = np.empty((most, width), dtype=np.float32)
             push = np.empty(width, dtype=np.float32)
-            for i in chosen:
+            for i in range(begin, end):
                 n = 0
                 for j in range(offsets[i], offsets[i + 1]):
                     due[n] = tails[j]
@@ -115,7 +103,7 @@ def mover(width: int) -> Any:
                         near[j, c] = places[due[j], c]
                 place = moved[i]
                 for c in range(width):
-                    place[c] = places[where[i], c]
+                    place[c] = places[first + i, c]
                 state = _mix(salt + _mix((np.uint64(first + i) << _S32) + np.uint64(epoch)))
                 for j in range(n):
                     squared = np.float32(0.0)

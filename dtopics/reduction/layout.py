@@ -51,11 +51,11 @@ def lay_out(
 
     offsets, tails = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
     weights, move_rows = kernels.shares(graph.data), kernels.mover(start.shape[1])
-    places, rows = start, np.arange(len(start))
+    places = start
     for epoch in range(n_epochs):
         drawn = places[kernels.draw_rows(len(places), DRAWN, seed, epoch)]
         places = move_rows(
-            places, rows, rows, 0, offsets, tails, weights, drawn, seed, epoch, n_epochs, rate,
-            forces, negatives,
+            places, 0, offsets, tails, weights, drawn, seed, epoch, n_epochs, rate, forces,
+            negatives,
         )  # fmt: skip
     return places

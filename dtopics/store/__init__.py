@@ -4,7 +4,7 @@
 `fingerprint` names a stage by everything that its data depends on.
 """
 
-from dtopics.store.dividing import even_spans, own_lengths, rows_by_block, spans
+from dtopics.store.dividing import own_lengths, rows_by_block, spans
 from dtopics.store.fingerprint import describe, fingerprint
 from dtopics.store.foreign import Foreign, load_foreign, store_foreign
 from dtopics.store.location import Location
@@ -17,7 +17,6 @@ __all__ = [
     "Run",
     "Stage",
     "describe",
-    "even_spans",
     "fingerprint",
     "load_foreign",
     "own_lengths",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -38,20 +37,6 @@ def spans(blocks: Sequence[Block], most: int = 64) -> dict[Block, tuple[Block, .
         found[Block(segment, begun[segment], run[0].row_start, n_rows)] = tuple(run)
         begun[segment] += 1
     return found
-
-
-def even_spans(blocks: Sequence[Block], n: int) -> list[tuple[Block, ...]]:
-    """Divide a plan into `n` runs of consecutive blocks, of as many rows as whole blocks allow.
-
-    Fewer where there are fewer blocks, or some hold most of the rows.
-    """
-    stops = np.cumsum([block.n_rows for block in blocks])
-    wanted = stops[-1] * np.arange(1, n) / n
-    before = np.searchsorted(stops, wanted)
-    starts = np.concatenate([[0], stops])
-    cuts = before + (wanted - starts[before] > stops[before] - wanted)
-    bounds = np.unique([0, *cuts, len(blocks)])
-    return [tuple(blocks[start:stop]) for start, stop in itertools.pairwise(bounds.tolist())]
 
 
 def own_lengths(blocks: Iterable[Block]) -> list[tuple[str, int, int]]:

@@ -25,10 +25,9 @@ def moved(places, edges, *, first=0, n_moved=None, epoch=0, n_epochs=10, rate=0.
     tails = np.array([t for one in listed for t, _ in one], np.int32)
     weights = np.array([w for one in listed for _, w in one], np.float32)
     drawn = places if drawn is None else drawn
-    where = np.arange(first, first + n_moved)
     return kernels.mover(3)(
-        places, where, np.arange(n_moved), first, offsets, tails, kernels.shares(weights), drawn,
-        seed, epoch, n_epochs, rate, FORCES, negatives,
+        places, first, offsets, tails, kernels.shares(weights), drawn, seed, epoch, n_epochs, rate,
+        FORCES, negatives,
     )  # fmt: skip
 
 
@@ -82,22 +81,6 @@ def test_rows_move_alike_in_any_company(places):
     parts = [moved(places, edges, first=a, n_moved=n, negatives=5.0, epoch=3)
              for a, n in ((0, 5), (5, 1), (6, 6))]  # fmt: skip
     same_bits(whole, np.concatenate(parts))
-
-
-def test_where_rows_stand_and_their_order_are_no_matter(places):
-    edges = {i: [(j, 0.9) for j in range(12) if (i * j) % 3 == 1] for i in range(12)}
-    plain = moved(places, edges, negatives=5.0, epoch=3)
-    stand = np.random.default_rng(4).permutation(12)
-    table = np.empty_like(places)
-    table[stand] = places
-    listed = [sorted(edges[i]) for i in range(12)]
-    tails = stand[[t for one in listed for t, _ in one]]
-    weights = np.array([w for one in listed for _, w in one], np.float32)
-    found = kernels.mover(3)(
-        table, stand, np.random.default_rng(5).permutation(12), 0,
-        np.cumsum([0, *map(len, listed)]), tails, kernels.shares(weights), places, 7, 3, 10, 0.1, FORCES, 5.0,
-    )  # fmt: skip
-    same_bits(plain, found)
 
 
 def test_rows_drawn():

@@ -151,9 +151,9 @@ def test_any_division_gives_the_same_places(rows, cells, cuts):
         for epoch in range(3):
             drawn = places[kernels.draw_rows(N, 64, 1, epoch)]
             places = np.concatenate([
-                kernels.mover(2)(places, np.arange(a, b), np.arange(b - a), a, g.offsets, g.tails,
-                                 kernels.shares(g.weights), drawn, 1, epoch, 3, 0.5, FORCES, 5.0)
-                for g, a, b in zip(graphs, bounds[:-1], bounds[1:], strict=True)
+                kernels.mover(2)(places, a, g.offsets, g.tails, kernels.shares(g.weights), drawn,
+                                 1, epoch, 3, 0.5, FORCES, 5.0)
+                for g, a in zip(graphs, bounds[:-1], strict=True)
             ])  # fmt: skip
         return places
 

@@ -2,15 +2,15 @@
 
 A fit on a sample, applied, loses topics: what is rare is not in the sample, and a document that is
 placed among the sample's pulls on nothing. Here every document has a place of its own, is bound to
-its nearest documents, and all are moved by UMAP's forces, span by span and epoch by epoch.
+its nearest documents, and all are moved by UMAP's forces, stretch by stretch and epoch by epoch.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
-
-import numpy as np
+from typing import Any
 
 from dtopics.data import Block
 from dtopics.execution import Executor
@@ -22,19 +22,19 @@ from dtopics.reduction.refining.steps import (
     DivideSample,
     FindNeighbours,
     MoveModel,
-    MoveSpan,
+    MoveStretch,
+    Numbered,
     ReturnBlock,
-    Spans,
     UniteEdges,
     blocks_of_epoch,
 )
 from dtopics.reduction.umap import UMAP
-from dtopics.store import Run, Stage, even_spans, own_lengths
+from dtopics.store import Run, Stage, own_lengths, spans
 
-#: Documents of a span, at the most.
+#: Documents of a span or stretch, at the most.
 SPAN_ROWS = 2**17
-#: Spans that even a small corpus is divided into. Any other has a multiple of them, so that two or
-#: four workers end an epoch together.
+#: Spans and stretches that even a small corpus is divided into. Any other has a multiple of them,
+#: so that two or four workers end an epoch together.
 MIN_SPANS = 4
 #: The part of umap-learn's learning rate that the first epoch has.
 RATE = 0.5
@@ -81,43 +81,41 @@ def refine(
     others = reducer.parameters
     n_rows = sum(block.n_rows for block in blocks)
     n_spans = MIN_SPANS * -(-n_rows // (MIN_SPANS * SPAN_ROWS))
-    members = even_spans(blocks, n_spans)
+    members = list(spans(blocks, n_spans).values())
     listed = tuple(
         Block("spans", number, 0, sum(block.n_rows for block in of_span))
         for number, of_span in enumerate(members)
     )
-    lengths = own_lengths(listed)
     cells = run.stage("cells", {"axes": AXES}, [model])
     executor.run(cells, DivideSample(model))
-    coded = run.stage("coded", {"spans": n_spans}, [embeddings, reduced, cells], lengths)
+    about: dict[str, Any] = {"spans": len(listed), "places": "by cell"}
+    coded = run.stage("coded", about, [embeddings, reduced, cells], own_lengths(listed))
     executor.map_blocks(coded, CodeSpan(embeddings, reduced, cells, members), listed)
-    receipts = list(coded.receipts())
-    first = np.cumsum([0, *(receipt.notes["placed"] for receipt in receipts)]).tolist()
-    digest = hashlib.sha256("".join(receipt.sha256 for receipt in receipts).encode())
-    documents = Spans(coded, listed, tuple(first), digest.hexdigest())
+    documents = numbered(coded, listed, n_spans)
+    stretches, lengths = documents.stretches, own_lengths(documents.stretches)
 
     connectivity = float(others.get("local_connectivity", 1.0))
-    about = {"look": LOOK_ROWS, "local_connectivity": connectivity}
+    about = {"stretches": n_spans, "look": LOOK_ROWS, "local_connectivity": connectivity}
     neighbours = run.stage("neighbours", about, [coded], lengths)
     step = FindNeighbours(documents, cells, model, connectivity)
-    executor.map_blocks(neighbours, step, listed)
+    executor.map_blocks(neighbours, step, stretches)
     mix = float(others.get("set_op_mix_ratio", 1.0))
-    joined = {"mix": mix, "n_epochs": n_epochs, "tails": "by cell"}
-    graph = run.stage("graph", joined, [neighbours], lengths)
-    executor.map_blocks(graph, UniteEdges(neighbours, documents, mix, n_epochs), listed)
+    about = {"mix": mix, "n_epochs": n_epochs}
+    graph = run.stage("graph", about, [neighbours], lengths)
+    executor.map_blocks(graph, UniteEdges(neighbours, stretches, mix, n_epochs), stretches)
 
     rate = float(others.get("learning_rate", 1.0)) * RATE
     seed = reducer.random_state or 0
     about = {"n_epochs": n_epochs, "rate": rate, "seed": seed, "drawn": DRAWN, "pushes": PUSHES}
     # There and back: where a worker's edges are more than it keeps, it begins with those it has.
     epochs = [
-        blocks_of_epoch(epoch, listed)[:: -1 if epoch % 2 else 1] for epoch in range(n_epochs)
+        blocks_of_epoch(epoch, stretches)[:: -1 if epoch % 2 else 1] for epoch in range(n_epochs)
     ]
-    of_epochs = [(blocks_[0].segment, len(listed), 0) for blocks_ in epochs]
+    of_epochs = [(blocks_[0].segment, n_spans, 0) for blocks_ in epochs]
     moved = run.stage("moved", about, [graph], of_epochs)
     executor.map_rounds(
         moved,
-        MoveSpan(graph, moved, model, documents, reducer.n_components, n_epochs, rate, seed),
+        MoveStretch(graph, moved, model, documents, reducer.n_components, n_epochs, rate, seed),
         epochs,
         # two are kept: a worker may still be busy with the last but one
         lambda epoch: moved.discard(epochs[epoch - 2][0].segment) if epoch >= 2 else None,
@@ -133,3 +131,16 @@ def refine(
     placed_by = run.stage("moved model", {}, [model, refined, sample])
     executor.run(placed_by, MoveModel(model, refined, sample, blocks))
     return refined, placed_by
+
+
+def numbered(coded: Stage, listed: tuple[Block, ...], n_stretches: int) -> Numbered:
+    """Return the coded documents, in stretches that are one document apart at the most."""
+    receipts = list(coded.receipts())
+    n_placed = sum(receipt.notes["placed"] for receipt in receipts)
+    bounds = [n_placed * i // n_stretches for i in range(n_stretches + 1)]
+    stretches = tuple(
+        Block("stretches", number, start, stop - start)
+        for number, (start, stop) in enumerate(itertools.pairwise(bounds))
+    )
+    digest = hashlib.sha256("".join(receipt.sha256 for receipt in receipts).encode())
+    return Numbered(coded, listed, stretches, digest.hexdigest())

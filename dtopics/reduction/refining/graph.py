@@ -29,7 +29,7 @@ TILE = 16_384
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """The codes of a span's rows, cell by cell.
+    """The codes of some rows of a corpus, cell by cell.
 
     Attributes
     ----------
@@ -95,14 +95,13 @@ def nearest_rows(
     with products() as multiply:
         rows, starts = _looking(mine.codes, cells, sizes, multiply)
         for some in _together(others):
-            halves = [halves_of(other.codes) for other in some]
             counts = np.sum([np.diff(other.offsets) for other in some], axis=0)
             for cell in np.flatnonzero(np.diff(starts) * counts):
                 parts = [slice(*other.offsets[cell : cell + 2].tolist()) for other in some]
-                listed = list(zip(some, halves, parts, strict=True))
-                codes = np.concatenate([other.codes[part] for other, _, part in listed])
-                ids = np.concatenate([other.ids[part] for other, _, part in listed])
-                half = np.concatenate([half[part] for _, half, part in listed])
+                listed = list(zip(some, parts, strict=True))
+                codes = np.concatenate([other.codes[part] for other, part in listed])
+                ids = np.concatenate([other.ids[part] for other, part in listed])
+                half = halves_of(codes)
                 looking = rows[starts[cell] : starts[cell + 1]]
                 for start in range(0, len(looking), step := max(1, PRODUCTS // len(ids))):
                     who = looking[start : start + step]
@@ -200,13 +199,12 @@ class Edges:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The edges of a span's rows; as it is stored, `_layout_kernels.move_rows` takes it.
+    """The edges of a run of rows; as it is stored, `_layout_kernels.move_rows` takes it.
 
     Attributes
     ----------
     offsets : ndarray of int64, shape (n_rows + 1,)
     tails : ndarray of int32, shape (n_edges,)
-        Numbers in the corpus; stored, where these documents stand by cell.
     weights : ndarray, shape (n_edges,)
         float32; stored, the `shares` of them.
     """

@@ -1,18 +1,20 @@
-"""UMAP on all documents over a run directory: a graph, then rounds over spans of blocks.
+"""UMAP on all documents over a run directory: a graph, then rounds over stretches of documents.
 
-==============  ======  ==========================================================================
-stage           by      leaves
-==============  ======  ==========================================================================
-``cells``       whole   the cells that documents are compared in
-``coded``       span    the codes of its documents by cell, their numbers, their places
-``neighbours``  span    edges to the nearest documents, by the span that these are in
-``graph``       span    the edges of its documents, in both directions, to where these stand by cell
-``moved``       span    the places of its documents after an epoch; a segment for each epoch
-``refined``     block   the last places
-``moved model`` whole   the fitted UMAP with its sample where it is now
-==============  ======  ==========================================================================
+==============  =======  =========================================================================
+stage           by       leaves
+==============  =======  =========================================================================
+``cells``       whole    the cells that documents are compared in
+``coded``       span     the codes of its documents by cell, and their places
+``neighbours``  stretch  edges to the nearest documents, by the stretch that these are in
+``graph``       stretch  the edges of its documents, in both directions
+``moved``       stretch  the places of its documents after an epoch; a segment for each epoch
+``refined``     block    the last places
+``moved model`` whole    the fitted UMAP with its sample where it is now
+==============  =======  =========================================================================
 
-Documents that have a place are numbered over all spans, in their order.
+A *span* is a run of blocks. Documents that have a place are numbered cell by cell, in each cell in
+their order, and a *stretch* is a run of these numbers: its documents have their neighbours, and so
+what they read, in common.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ GRAPH_BYTES = 256 * 2**20
 kept_graphs = SizedCache(GRAPH_BYTES, "refining")
 #: The places before one epoch.
 kept_places = SizedCache(1, "refining")
-#: Where the documents of a run stand by cell.
-kept_positions = SizedCache(1, "refining")
+#: Where the numbers of each span and cell begin.
+kept_starts = SizedCache(1, "refining")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class CodeSpan:
     blocks: Sequence[tuple[Block, ...]]
 
     def __call__(self, block: Block) -> Result:
-        """Return ``codes`` and ``rows`` by cell, ``offsets``, ``places``, and rows ``before``."""
+        """Return ``codes``, ``places`` and ``rows`` by cell, ``offsets``, and rows ``before``."""
         cells = cells_of_stage(self.cells)
         codes, places, counts = [], [], [0]
         for one in self.blocks[block.index]:
@@ -96,84 +98,113 @@ class CodeSpan:
             "codes": of_span[order],
             "rows": order,
             "offsets": offsets.astype(np.int32),
-            "places": np.concatenate(places),
+            "places": np.concatenate(places)[order],
             "before": np.cumsum(counts),
             "notes": {"placed": len(of_span)},
         }
 
 
 @dataclass(frozen=True)
-class Spans:
-    """The coded documents of a run.
+class Numbered:
+    """The coded documents of a run, numbered cell by cell.
 
     Attributes
     ----------
     coded : Stage
-    blocks : tuple of Block
-        One for each span.
-    first : tuple of int
-        The number of each span's first document; then that of all documents.
+    spans : tuple of Block
+    stretches : tuple of Block
+        Their rows are numbers of documents.
     key : str
-        What tells these spans from any others.
+        What tells these documents from any others.
     """
 
     coded: Stage
-    blocks: tuple[Block, ...]
-    first: tuple[int, ...]
+    spans: tuple[Block, ...]
+    stretches: tuple[Block, ...]
     key: str
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """The first number of each stretch; then the number of all documents."""
+        last = self.stretches[-1]
+        firsts = [stretch.row_start for stretch in self.stretches]
+        return np.array([*firsts, last.row_start + last.n_rows])
+
+    def starts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the documents of each span and cell begin.
+
+        Returns
+        -------
+        offsets : ndarray of int64, shape (n_spans, n_cells + 1)
+            In the span's own arrays.
+        starts : ndarray of int64, shape (n_spans, n_cells)
+            Among all numbers.
+        """
+
+        def load() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            listed = [self.coded.array("offsets", span) for span in self.spans]
+            offsets = np.stack(listed).astype(np.int64)
+            counts = np.diff(offsets, axis=1).T  # by cell, then by span
+            starts = np.cumsum(counts).reshape(counts.shape) - counts
+            return offsets, np.ascontiguousarray(starts.T)
+
+        return kept_starts.get(self.key, load, lambda found: found[0].nbytes + found[1].nbytes)
+
+    def firsts(self) -> NDArray[np.int64]:
+        """Return the first number of each cell; then the number of all documents."""
+        return np.append(self.starts()[1][0], self.bounds[-1])
+
+    def ids(self, number: int) -> NDArray[np.int32]:
+        """Return the numbers of a span's documents, cell by cell."""
+        offsets, starts = (of_span[number] for of_span in self.starts())
+        shifts = np.repeat(starts - offsets[:-1], np.diff(offsets))
+        return (shifts + np.arange(offsets[-1])).astype(np.int32)
 
     def read(self, number: int) -> Coded:
         """Return the codes of a span."""
-        names = ("codes", "rows", "offsets")
-        codes, rows, offsets = (self.coded.array(n, self.blocks[number]) for n in names)
-        return Coded(codes, rows + np.int32(self.first[number]), offsets)
+        codes, offsets = (self.coded.array(n, self.spans[number]) for n in ("codes", "offsets"))
+        return Coded(codes, self.ids(number), offsets)
 
-    def positions(self) -> NDArray[np.int32]:
-        """Return where each document stands when all are sorted by cell."""
-
-        def load() -> NDArray[np.int32]:
-            offsets = [self.coded.array("offsets", span) for span in self.blocks]
-            counts = np.diff(np.stack(offsets), axis=1).T  # by cell, then by span
-            starts = np.cumsum(counts).reshape(counts.shape) - counts
-            found = np.empty(self.first[-1], dtype=np.int32)
-            for number, span in enumerate(self.blocks):
-                shifts = np.repeat(starts[:, number] - offsets[number][:-1], counts[:, number])
-                rows = self.first[number] + self.coded.array("rows", span)
-                found[rows] = shifts + np.arange(len(rows))
-            return found
-
-        return kept_positions.get(self.key, load, lambda found: found.nbytes)
-
-    def size(self, number: int) -> int:
-        """Return how many documents a span has."""
-        return self.first[number + 1] - self.first[number]
+    def stretch(self, block: Block) -> Coded:
+        """Return the codes of a stretch, of which each span has a part."""
+        start, stop = block.row_start, block.row_start + block.n_rows
+        codes, ids = [], []
+        for number, span in enumerate(self.spans):
+            of_span = self.ids(number)
+            a, b = np.searchsorted(of_span, [start, stop]).tolist()
+            codes.append(self.coded.array_rows("codes", span, a, b))
+            ids.append(of_span[a:b])
+        order = np.argsort(np.concatenate(ids))
+        offsets = np.clip(self.firsts(), start, stop) - start
+        return Coded(
+            np.concatenate(codes)[order],
+            np.arange(start, stop, dtype=np.int32),
+            offsets.astype(np.int32),
+        )
 
 
 @dataclass(frozen=True)
 class FindNeighbours:
-    """Find the nearest documents of each of a span, and how strongly it is bound to them.
+    """Find the nearest documents of each of a stretch, and how strongly it is bound to them.
 
     Parameters
     ----------
-    spans : Spans
+    documents : Numbered
     cells, model : Stage
     local_connectivity : float
         UMAP's.
     """
 
-    spans: Spans
+    documents: Numbered
     cells: Stage
     model: Stage
     local_connectivity: float
 
     def __call__(self, block: Block) -> Result:
         """Return the arrays of `Edges`."""
-        spans, cells, model = self.spans, cells_of_stage(self.cells), umap_model(self.model)
-        numbers = range(len(spans.blocks))
-        offsets = [spans.coded.array("offsets", span) for span in spans.blocks]
-        sizes: NDArray[np.int64] = np.diff(np.sum(offsets, axis=0).astype(np.int64))
-        mine = spans.read(block.index)
-        others = (mine if number == block.index else spans.read(number) for number in numbers)
+        documents, cells, model = self.documents, cells_of_stage(self.cells), umap_model(self.model)
+        mine, sizes = documents.stretch(block), np.diff(documents.firsts())
+        others = (documents.read(number) for number in range(len(documents.spans)))
         nearest, apart = nearest_rows(mine, others, cells, sizes, model.n_neighbors)
         far = model.disconnection_distance
         affinity = Affinity(
@@ -183,17 +214,17 @@ class FindNeighbours:
             np.inf if far is None else far,
         )
         bound = strengths(apart, cells, affinity)
-        return dict(vars(Edges.of(nearest, bound, mine.ids, np.array(spans.first))))
+        return dict(vars(Edges.of(nearest, bound, mine.ids, documents.bounds)))
 
 
 @dataclass(frozen=True)
 class UniteEdges:
-    """Unite the edges that leave a span's documents and those that come to them.
+    """Unite the edges that leave a stretch's documents and those that come to them.
 
     Parameters
     ----------
     neighbours : Stage
-    spans : Spans
+    stretches : sequence of Block
     mix : float
         UMAP's ``set_op_mix_ratio``.
     n_epochs : int
@@ -201,42 +232,40 @@ class UniteEdges:
     """
 
     neighbours: Stage
-    spans: Spans
+    stretches: Sequence[Block]
     mix: float
     n_epochs: int
 
     def __call__(self, block: Block) -> Result:
-        """Return the arrays of `Graph`: edges to where documents stand by cell, as shares."""
+        """Return the arrays of `Graph`, its weights as shares."""
         from dtopics.reduction._layout_kernels import shares
 
         ends = self.neighbours.array("ends", block)
         held = self.neighbours.array("strengths", block)
-        first, n_rows = self.spans.first[block.index], self.spans.size(block.index)
         graph = Graph.of(
-            ends, held, *self._into(block.index), first, n_rows,
+            ends, held, *self._into(block.index), block.row_start, block.n_rows,
             mix=self.mix, least=1.0 / self.n_epochs,
         )  # fmt: skip
-        tails, weights = self.spans.positions()[graph.tails], shares(graph.weights)
-        return {"offsets": graph.offsets, "tails": tails, "weights": weights}
+        return {**vars(graph), "weights": shares(graph.weights)}
 
     def _into(self, number: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         ends, held = [], []
-        for span in self.spans.blocks:
-            offsets = self.neighbours.array("offsets", span)
+        for stretch in self.stretches:
+            offsets = self.neighbours.array("offsets", stretch)
             start, stop = int(offsets[number]), int(offsets[number + 1])
-            ends.append(self.neighbours.array_rows("ends", span, start, stop))
-            held.append(self.neighbours.array_rows("strengths", span, start, stop))
+            ends.append(self.neighbours.array_rows("ends", stretch, start, stop))
+            held.append(self.neighbours.array_rows("strengths", stretch, start, stop))
         return np.concatenate(ends), np.concatenate(held)
 
 
 @dataclass(frozen=True)
-class MoveSpan:
-    """Move a span's documents for an epoch, against where all others were before it.
+class MoveStretch:
+    """Move a stretch's documents for an epoch, against where all others were before it.
 
     Parameters
     ----------
     graph, moved, model : Stage
-    spans : Spans
+    documents : Numbered
     n_components : int
     n_epochs : int
     rate : float
@@ -247,7 +276,7 @@ class MoveSpan:
     graph: Stage
     moved: Stage
     model: Stage
-    spans: Spans
+    documents: Numbered
     n_components: int
     n_epochs: int
     rate: float
@@ -257,48 +286,44 @@ class MoveSpan:
         """Return the ``places`` after the epoch that the block's segment names."""
         from dtopics.reduction import _layout_kernels as kernels
 
-        epoch, model = epoch_of(block), umap_model(self.model)
-        graph, order = self._graph(block.index)
-        places, positions = self._places(epoch), self.spans.positions()
-        first, stop = self.spans.first[block.index : block.index + 2]
-        drawn = positions[kernels.draw_rows(len(places), DRAWN, self.seed, epoch)]
+        epoch, model, graph = epoch_of(block), umap_model(self.model), self._graph(block.index)
+        places = places_before(epoch, self.documents, self.moved, self.n_components)
+        drawn = places[kernels.draw_rows(len(places), DRAWN, self.seed, epoch)]
         moved = kernels.mover(self.n_components)(
-            places, positions[first:stop], order, first,
-            graph.offsets, graph.tails, graph.weights, places[drawn], self.seed, epoch,
-            self.n_epochs, self.rate, model.forces, model.negative_sample_rate,
+            places, block.row_start, graph.offsets, graph.tails, graph.weights, drawn, self.seed,
+            epoch, self.n_epochs, self.rate, model.forces, model.negative_sample_rate,
         )  # fmt: skip
         return {"places": moved}
 
-    def _graph(self, number: int) -> tuple[Graph, NDArray[np.int32]]:
-        """Return the edges to where documents stand by cell, and the span's rows by cell."""
-        span = self.spans.blocks[number]
+    def _graph(self, number: int) -> Graph:
+        stretch = self.documents.stretches[number]
 
-        def load() -> tuple[Graph, NDArray[np.int32]]:
-            graph = Graph(*(self.graph.array(name, span) for name in Graph.__dataclass_fields__))
-            return graph, self.spans.coded.array("rows", span)
+        def load() -> Graph:
+            return Graph(*(self.graph.array(name, stretch) for name in Graph.__dataclass_fields__))
 
-        key = self.graph.location.url, self.spans.key, number
-        return kept_graphs.get(key, load, lambda found: found[0].nbytes + found[1].nbytes)
+        key = self.graph.location.url, self.documents.key, number
+        return kept_graphs.get(key, load, lambda found: found.nbytes)
 
-    def _places(self, epoch: int) -> NDArray[np.float32]:
-        """Return the places before an epoch, sorted by cell."""
-        from dtopics.reduction._layout_kernels import put_rows
 
-        def load() -> NDArray[np.float32]:
-            kept_places.clear()  # those of the epoch before: never two of them are held
-            spans, first = self.spans.blocks, self.spans.first
-            stage, positions = (
-                self.spans.coded if epoch == 0 else self.moved,
-                self.spans.positions(),
-            )
-            places = np.empty((first[-1], self.n_components), np.float32)
-            for number, span in enumerate(blocks_of_epoch(epoch - 1, spans) if epoch else spans):
-                where = positions[first[number] : first[number + 1]]
-                put_rows(places, where, stage.array("places", span))
-            return places
+def places_before(
+    epoch: int, documents: Numbered, moved: Stage, n_components: int
+) -> NDArray[np.float32]:
+    """Return the process's copy of where all documents are before an epoch, by their numbers."""
 
-        key = self.moved.location.url, self.spans.key, epoch
-        return kept_places.get(key, load, lambda places: places.nbytes)
+    def load() -> NDArray[np.float32]:
+        kept_places.clear()  # those of the epoch before: never two of them are held
+        places = np.empty((documents.bounds[-1], n_components), np.float32)
+        if epoch == 0:
+            for number, span in enumerate(documents.spans):
+                places[documents.ids(number)] = documents.coded.array("places", span)
+        else:
+            for stretch in blocks_of_epoch(epoch - 1, documents.stretches):
+                stop = stretch.row_start + stretch.n_rows
+                places[stretch.row_start : stop] = moved.array("places", stretch)
+        return places
+
+    key = moved.location.url, documents.key, epoch
+    return kept_places.get(key, load, lambda places: places.nbytes)
 
 
 @dataclass(frozen=True)
@@ -308,7 +333,7 @@ class ReturnBlock:
     Parameters
     ----------
     reduced, moved : Stage
-    spans : Spans
+    documents : Numbered
     n_epochs : int
     where : mapping of str to (int, int)
         By a block's name, the span that it is in, and its place among the span's blocks.
@@ -316,7 +341,7 @@ class ReturnBlock:
 
     reduced: Stage
     moved: Stage
-    spans: Spans
+    documents: Numbered
     n_epochs: int
     where: Mapping[str, tuple[int, int]]
 
@@ -324,12 +349,13 @@ class ReturnBlock:
         """Return ``reduced``, NaN where a document has no place."""
         reduced = self.reduced.array("reduced", block).copy()
         number, position = self.where[block.name]
-        before = self.spans.coded.array("before", self.spans.blocks[number])
-        start, stop = before[position : position + 2].tolist()
-        last = blocks_of_epoch(self.n_epochs - 1, self.spans.blocks)[number]
-        reduced[np.isfinite(reduced).all(axis=1)] = self.moved.array_rows(
-            "places", last, start, stop
-        )
+        span, coded = self.documents.spans[number], self.documents.coded
+        start, stop = coded.array("before", span)[position : position + 2].tolist()
+        rows = coded.array("rows", span)
+        ids = np.empty_like(rows)
+        ids[rows] = self.documents.ids(number)
+        places = places_before(self.n_epochs, self.documents, self.moved, reduced.shape[1])
+        reduced[np.isfinite(reduced).all(axis=1)] = places[ids[start:stop]]
         return {"reduced": reduced}
 
 
@@ -383,9 +409,9 @@ def cells_of_rows(codes: NDArray[np.int8], cells: Cells, some: int = 65_536) -> 
     return np.concatenate([np.empty(0, np.int32), *found])
 
 
-def blocks_of_epoch(epoch: int, spans: Sequence[Block]) -> list[Block]:
-    """Return the blocks of an epoch: its segment, one for each span."""
-    return [replace(span, segment=f"{epoch:04d}") for span in spans]
+def blocks_of_epoch(epoch: int, stretches: Sequence[Block]) -> list[Block]:
+    """Return the blocks of an epoch: its segment, one for each stretch."""
+    return [replace(stretch, segment=f"{epoch:04d}") for stretch in stretches]
 
 
 def epoch_of(block: Block) -> int:
