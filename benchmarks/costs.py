@@ -41,7 +41,7 @@ FIXED, ONE_WORKER = ("reducer", "cells"), ("sample", "clusters", "topic counts",
 CLUSTERS = ((10_000_000, 4, 1), (100_000_000, 16, 4), (1_000_000_000, 64, 16))
 CORES = 4
 #: Bytes that a document leaves in a run: token ids, vectors of 384 float16 features, the rest.
-STORED, REFINED = 30 + 768 + 80, 750
+STORED, REFINED = 30 + 768 + 80, 670
 
 
 def main(options):

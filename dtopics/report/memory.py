@@ -13,9 +13,9 @@ WORKER_BYTES = 700 * MIB
 SAMPLE_BYTES = 14_000
 #: The tree of HDBSCAN's edges, for a document, on one worker.
 TREE_BYTES = 60
-#: Refining: a span's codes, heaps and edges, and the places of all documents before an epoch.
+#: Refining: a stretch's codes, heaps and edges, and the places of all documents before an epoch.
 SPAN_BYTES = 600 * MIB
-PLACES_BYTES = 28
+PLACES_BYTES = 20
 #: A row of a block: its vectors in the forms that a step holds, and its text in as many.
 VECTOR_BYTES = 6 * 768
 TEXT_COPIES = 8
