@@ -4,8 +4,8 @@
 wrote: CPU microseconds a document of each stage by size (a picture of it goes to
 ``docs/cost_per_document.png``), the share of the time in which one worker does all, what two
 workers gain over one, the memory of each stage by size, and, on paper, time, storage and money of
-larger runs. Prices and the rate of a GPU are options: ``--core-hour=0.045 --gpu-hour=1.0
---gpu-rate=2000``.
+larger runs. Prices, the rate of a GPU, and the gigabytes a second that a worker reads are options:
+``--core-hour=0.045 --gpu-hour=1.0 --gpu-rate=2000 --read=1``.
 """
 
 import json
@@ -42,12 +42,17 @@ CLUSTERS = ((10_000_000, 4, 1), (100_000_000, 16, 4), (1_000_000_000, 64, 16))
 CORES = 4
 #: Bytes that a document leaves in a run: token ids, vectors of 384 float16 features, the rest.
 STORED, REFINED = 30 + 768 + 80, 670
+#: Refining: documents of a stretch, bytes of codes, places and epochs; from so many documents on, a
+#: cell of a sample of 100,000 has more than a document is compared with.
+STRETCH, CODE_BYTES, PLACE_BYTES, EPOCHS, LOOKED = 131_072, 256, 20, 200, 3_125 * 16_384
+#: Bytes a document of the tree of HDBSCAN's edges, on one worker.
+TREE_BYTES = 60
 
 
 def main(options):
     given = dict(option.lstrip("-").split("=", 1) for option in options if "=" in option)
     price, gpu_price = float(given.get("core-hour", 0.045)), float(given.get("gpu-hour", 1.0))
-    rate = float(given.get("gpu-rate", 2_000))
+    rate, read = float(given.get("gpu-rate", 2_000)), 1e9 * float(given.get("read", 1))
     lines = (OUT / "scale.jsonl").read_text().splitlines()
     rows = [{"corpus": REAL, **row} for row in map(json.loads, lines)]
     runs = by_method(rows)
@@ -61,11 +66,14 @@ def main(options):
         memory(of_sizes)
     draw({corpus: runs[corpus, "dtopics"] for corpus in (REAL, MADE_UP)})
     speed_up([row for row in rows if row["corpus"] == REAL])
-    print("\nOn paper")
+    print(
+        "\nOn paper: documents, method, workers; hours of embedding, of all workers, of reading, of"
+    )
+    print("one worker; storage, memory of one worker beside 1.5 GB, money, what takes longest")
     for n, workers, gpus in CLUSTERS:
         for method in ("dtopics, placed", "dtopics"):
             if runs[REAL, method]:
-                on_paper(runs[REAL, method], n, workers, gpus, method, price, gpu_price, rate)
+                on_paper(runs[REAL, method], n, workers, gpus, method, price, gpu_price, rate, read)
 
 
 def by_method(rows):
@@ -180,8 +188,12 @@ def draw(corpora):
     print(f"\n{PICTURE}")
 
 
-def on_paper(sizes, n, workers, gpus, method, price, gpu_price, rate):
-    """Say what a run would take, from the cost of a document in the largest run measured."""
+def on_paper(sizes, n, workers, gpus, method, price, gpu_price, rate, read):
+    """Say what a run would take, from the cost of a document in the largest run measured.
+
+    What grows faster than the corpus is added: from LOOKED documents on, a document is compared
+    with a whole cell; every stretch reads all codes, and every worker all places in each epoch.
+    """
     measured = max(sizes)
     fixed = one = spread = 0.0
     for stage, (total, _, _) in sizes[measured]["stages"].items():
@@ -190,20 +202,26 @@ def on_paper(sizes, n, workers, gpus, method, price, gpu_price, rate):
         elif name_of(stage) in ONE_WORKER:
             one += total / measured * n
         else:
-            spread += total / measured * n
+            spread += total / measured * n * (max(1, n / LOOKED) if stage == "neighbours" else 1)
     embedding = n / rate / gpus
-    seconds = fixed + one + spread / (workers * CORES)
+    refines = "placed" not in method
+    codes, places = n / STRETCH * n * CODE_BYTES / workers, EPOCHS * n * PLACE_BYTES
+    reading = (codes + places) / read if refines else 0.0
+    seconds = fixed + one + reading + spread / (workers * CORES)
     money = seconds / 3600 * workers * CORES * price + embedding / 3600 * gpus * gpu_price
-    stored = n * (STORED + (0 if "placed" in method else REFINED))
+    stored = n * (STORED + REFINED * refines)
+    memory = n * max(TREE_BYTES, PLACE_BYTES * refines)
     parts = {
         "embedding": embedding,
         "all workers": spread / (workers * CORES),
+        "reading": reading,
         "one worker": fixed + one,
     }
-    hours = " | ".join(f"{seconds / 3600:.2f} h" for seconds in parts.values())
+    hours = " | ".join(f"{seconds / 3600:.2f}" for seconds in parts.values())
     print(
         f"| {n:,} | {method} | {workers} of {CORES} cores, {gpus} GPUs | {hours} | "
-        f"{stored / 1e9:,.0f} GB | {money:,.0f} | {max(parts, key=parts.__getitem__)} |"
+        f"{stored / 1e9:,.0f} GB | {memory / 1e9:.1f} GB | {money:,.0f} | "
+        f"{max(parts, key=parts.__getitem__)} |"
     )
 
 
