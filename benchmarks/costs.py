@@ -177,7 +177,10 @@ def draw(corpora):
         ns = sorted(sizes)
         found = [by_group(sizes[n]["stages"]) for n in ns]
         for group in GROUPS:
-            costs = [1e6 * seconds[group] / n for n, seconds in zip(ns, found, strict=True)]
+            # a group that a size does not have is no point
+            costs = [
+                1e6 * of[group] / n if of[group] else None for n, of in zip(ns, found, strict=True)
+            ]
             label = group if corpus == REAL else None
             axes.plot(ns, costs, line, marker="o", markersize=4, label=label)
     axes.set(xscale="log", yscale="log", xlabel="documents", ylabel="CPU microseconds a document",
