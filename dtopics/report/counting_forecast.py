@@ -72,7 +72,7 @@ def forecast_counting(
     tokens = len(table_bytes(table)) * times
     # Terms seen twice in the sample stand for those that the sketch of the corpus lets through.
     written = terms.df >= min(least_documents(counting, n_documents), 2)
-    stored, _ = by_bucket(merge_term_tables([block_term_table(terms.take(written))]))
+    stored = by_bucket(merge_term_tables([block_term_table(terms.take(written))]))
     n_grams = int(terms.counts.sum() * times)
     spans = min(-(-n_documents // block_rows), most_term_spans(n_grams))
     rows = n_documents / spans

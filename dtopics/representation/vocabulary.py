@@ -128,36 +128,33 @@ def _summed(tables: Sequence[pa.Table]) -> pa.Table:
     return _term_table(encoded.dictionary, *sums)
 
 
-def by_bucket(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
+def by_bucket(table: pa.Table) -> pa.Table:
     """Sort a merged term table so that any share of all terms is a run of its rows.
 
     Terms are divided into `N_BUCKETS` by a hash, and a share is a run of buckets.
 
     Returns
     -------
-    table : pyarrow.Table
-        By bucket, then by term.
-    starts : ndarray of int64, shape (N_BUCKETS + 1,)
-        The first row of each bucket; then the number of rows.
+    pyarrow.Table
+        By bucket, then by term; with a column ``bucket`` (uint16), which is stored in next to
+        nothing.
     """
     import pyarrow as pa
 
     hashes, _ = hash_strings(*string_parts(_strings(table.column("term"))))
-    buckets = share_of(hashes, N_BUCKETS)
+    buckets = share_of(hashes, N_BUCKETS).astype(np.uint16)
     order = np.argsort(buckets, kind="stable")
-    starts = np.searchsorted(buckets[order], np.arange(N_BUCKETS + 1))
-    return table.take(pa.array(order)), starts
+    return table.take(order).append_column("bucket", pa.array(buckets[order]))
 
 
-def rows_of_share(
-    table: pa.Table, starts: NDArray[np.int64], share: int, n_shares: int
-) -> pa.Table:
+def rows_of_share(table: pa.Table, share: int, n_shares: int) -> pa.Table:
     """Return a copy of the rows of one of `n_shares` shares, `N_BUCKETS` at most.
 
     A slice would hold the memory of the whole table for as long as it waits to be summed.
     """
-    first, stop = starts[[share * N_BUCKETS // n_shares, (share + 1) * N_BUCKETS // n_shares]]
-    return table.take(np.arange(first, stop))
+    bounds = np.array([share, share + 1]) * N_BUCKETS // n_shares
+    first, stop = np.searchsorted(table.column("bucket").to_numpy(), bounds)
+    return table.drop_columns("bucket").take(np.arange(first, stop))
 
 
 def topic_term_table(table: pa.Table, counts: TermCounts) -> pa.Table:

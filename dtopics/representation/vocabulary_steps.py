@@ -89,9 +89,9 @@ class CountTerms:
     sketch: Stage | None
 
     def __call__(self, block: Block) -> Result:
-        """Return the table ``terms`` (``term``, ``df``, ``cf``), and where its buckets start."""
-        merged, starts = by_bucket(merge_term_tables(self._tables(self.members[block.name])))
-        return {"terms": merged, "starts": starts, "notes": {"terms": merged.num_rows}}
+        """Return the table ``terms``: ``term``, ``df``, ``cf``, and ``bucket``, by which it is."""
+        merged = by_bucket(merge_term_tables(self._tables(self.members[block.name])))
+        return {"terms": merged, "notes": {"terms": merged.num_rows}}
 
     def _tables(self, blocks: Sequence[Block]) -> Iterator[pa.Table]:
         for terms in self._terms(blocks):
@@ -119,16 +119,15 @@ class SumShare:
 
     def __call__(self, block: Block) -> Result:
         """Return the table ``terms``; of all terms of the share, their number is noted."""
-        merged = merge_term_tables(self._rows(span, block.index) for span in self.spans)
+        merged = merge_term_tables(
+            rows_of_share(self.terms.table("terms", span), block.index, self.n_shares)
+            for span in self.spans
+        )
         notes = {"terms": merged.num_rows}
         if self.counting.vocabulary is None and self.counting.min_df_scope == "document":
             bounds = check_bounds(self.counting, sum(span.n_rows for span in self.spans))
             merged = highest_totals(within(merged, *bounds), self.counting.max_features)
         return {"terms": merged, "notes": notes}
-
-    def _rows(self, span: Block, share: int) -> pa.Table:
-        table, starts = self.terms.table("terms", span), self.terms.array("starts", span)
-        return rows_of_share(table, starts, share, self.n_shares)
 
 
 @dataclass(frozen=True)

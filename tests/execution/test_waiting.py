@@ -1,6 +1,6 @@
 """Which block is sent next, and where."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtopics.data import Block
@@ -37,6 +37,7 @@ def test_one_that_is_done_takes_from_one_that_is_behind():
     assert found == [(5, "b"), (7, "b"), (9, "b"), (8, "b"), (6, "b"), (4, "a")]
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(0, 30),
     threads=st.dictionaries(st.sampled_from("abcde"), st.integers(1, 3)),

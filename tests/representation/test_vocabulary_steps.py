@@ -156,20 +156,19 @@ def test_shares_are_all_rows_once(terms, n_shares):
         "term": pa.array(listed, pa.large_string()),
         "df": np.arange(len(listed)), "cf": np.arange(len(listed)),
     })  # fmt: skip
-    sorted_, starts = by_bucket(table)
-    parts = [rows_of_share(sorted_, starts, share, n_shares) for share in range(n_shares)]
-    assert pa.concat_tables(parts).equals(sorted_)
-    assert sorted_.sort_by("df").equals(table)
-    again, other = by_bucket(table.slice(0, len(listed) // 2))  # the bucket is the term's alone
+    sorted_ = by_bucket(table)
+    parts = [rows_of_share(sorted_, share, n_shares) for share in range(n_shares)]
+    assert pa.concat_tables(parts).equals(sorted_.drop_columns("bucket"))
+    assert pa.concat_tables(parts).sort_by("df").equals(table)
+    half = by_bucket(table.slice(0, len(listed) // 2))  # the bucket is the term's alone
     for share, part in enumerate(parts):
-        assert set(rows_of_share(again, other, share, n_shares)["term"].to_pylist()) <= set(
-            part["term"].to_pylist()
-        )
+        found = rows_of_share(half, share, n_shares)["term"].to_pylist()
+        assert set(found) <= set(part["term"].to_pylist())
 
 
 def test_a_share_does_not_hold_the_memory_of_all():
     terms = [f"a term with some letters {i}" for i in range(20_000)]
     table = pa.table({"term": pa.array(terms, pa.large_string()), "df": range(20_000)})
-    rows = rows_of_share(*by_bucket(table), 3, 100)
+    rows = rows_of_share(by_bucket(table), 3, 100)
     assert 100 < rows.num_rows < 400
     assert rows.get_total_buffer_size() < table.get_total_buffer_size() / 30
