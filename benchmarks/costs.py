@@ -184,7 +184,7 @@ def draw(corpora):
             label = group if corpus == REAL else None
             axes.plot(ns, costs, line, marker="o", markersize=4, label=label)
     axes.set(xscale="log", yscale="log", xlabel="documents", ylabel="CPU microseconds a document",
-             title="Reddit titles, and made-up documents (dashed)")  # fmt: skip
+             title="Reddit titles; made-up documents dashed, or single points")  # fmt: skip
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(PICTURE, dpi=120)
