@@ -239,6 +239,17 @@ def test_a_worker_that_is_paused_is_relieved(tmp_path):
             pass
 
 
+def test_gpus_that_went_are_missed(client, tmp_path, monkeypatch):
+    """Workers without one are there all the time."""
+    monkeypatch.setattr(dask_executor, "NO_WORKERS_S", 0.5)
+    monkeypatch.setattr(dask_executor, "POLL_S", 0.2)
+    stage, blocks = plan(tmp_path)
+    mine = executor(client, tmp_path)
+    monkeypatch.setattr(mine, "_resources", lambda **_: dask_executor.GPU)  # they had one
+    with pytest.raises(ClusterError, match="no workers with a GPU"):
+        mine.map_blocks(stage, Fill(), blocks, accelerated=True)
+
+
 class Slow:
     def __init__(self, seconds):
         self.seconds = seconds
