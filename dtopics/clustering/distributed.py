@@ -37,6 +37,7 @@ from dtopics.clustering.selection import (
 from dtopics.clustering.spanning.memory import edge_order
 from dtopics.clustering.spanning.parts import Boxes
 from dtopics.clustering.spanning.steps import (
+    EVEN,
     CountComponents,
     Divide,
     FindLightest,
@@ -65,7 +66,8 @@ logger = logging.getLogger("dtopics")
 MANY_FEATURES = 15
 #: The kind of model that is kept in parts.
 PARTS = "hdbscan parts"
-#: Points of a part, where Dask's configuration (``dtopics.clustering.part-points``) has no other.
+#: Points of a part at the most, where Dask's configuration (``dtopics.clustering.part-points``) has
+#: no other.
 PART_POINTS = 2**18
 #: Rows of a span, at the most.
 SPAN_ROWS = 2**20
@@ -159,7 +161,7 @@ def divide(
     sampled = run.stage("point sample", {}, [placed.source], lengths)
     executor.map_blocks(sampled, SampleSpan(placed), listed)
     points = part_points()
-    division = run.stage("division", {"part_points": points}, [sampled])
+    division = run.stage("division", {"part_points": points, "even": EVEN}, [sampled])
     executor.run(division, Divide(sampled, listed, points))
     about = division.whole_json("about")
     if about["n_parts"] == 1:

@@ -62,7 +62,9 @@ def test_any_number_of_parts_gives_what_one_process_gives(tmp_path, params, part
     labels, probabilities, scores = found_in(
         stage, blocks, "labels", "probabilities", "outlier_scores"
     )
-    assert len(stage.whole_json("model")["sizes"]) == -(-int(placed.sum()) // part_points)
+    sizes = stage.whole_json("model")["sizes"]
+    assert len(sizes) % 4 == 0
+    assert placed.sum() / part_points <= len(sizes) < placed.sum() / part_points + 4
     same_labels((labels[placed], probabilities[placed]), (expected.labels, expected.probabilities))
     np.testing.assert_array_equal(labels[~placed], -1)
     np.testing.assert_array_equal(probabilities[~placed], 0)

@@ -47,6 +47,9 @@ from dtopics.store import Stage
 
 #: Points that the boxes are drawn from.
 SAMPLE_POINTS = 2**18
+#: Points that are not of one part are of a multiple of these, so that two or four workers end
+#: together.
+EVEN = 4
 #: Bytes of other parts that a worker keeps.
 CACHE_BYTES = 256 * 2**20
 
@@ -138,7 +141,9 @@ class Divide:
                 "k-means, which has no limit"
             )
         sample = np.concatenate([self.sampled.array("sample", span) for span in self.spans])
-        splits = Splits.of(sample, max(1, -(-n_points // self.part_points)))
+        few = n_points <= self.part_points
+        n_parts = 1 if few else EVEN * -(-n_points // (EVEN * self.part_points))
+        splits = Splits.of(sample, n_parts)
         about = {"n_points": n_points, "n_parts": splits.n_parts}
         return {
             "axis": splits.axis,
