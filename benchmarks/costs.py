@@ -80,7 +80,7 @@ def by_method(rows):
     """Return the last run of each corpus, method and size on two workers."""
     runs = defaultdict(dict)
     for row in rows:
-        if row.get("workers", 2) == 2 and "stages" in row:
+        if row.get("workers", 2) == 2 and not row.get("cores") and "stages" in row:
             runs[row["corpus"], row["method"]][row["n"]] = row
     return runs
 
@@ -119,23 +119,22 @@ def most_of(held, stage):
 
 
 def speed_up(rows):
-    """Print how much sooner two workers end each group of stages than one."""
+    """Print how much sooner two workers end each stage that takes them a second than one."""
     walls = {
-        (row["method"], row["n"], row["workers"]): row["walls"] for row in rows if "walls" in row
+        (row["method"], row["n"], row.get("cores", 0), row["workers"]): row["walls"]
+        for row in rows
+        if "walls" in row
     }
-    for (method, n, workers), one in walls.items():
-        two = walls.get((method, n, 2))
+    for (method, n, cores, workers), one in walls.items():
+        two = walls.get((method, n, cores, 2))
         if workers != 1 or two is None:
             continue
-        print(f"\n{method}, {n:,}: seconds on one worker, on two, and their ratio")
-        for group, names in GROUPS.items():
-            seconds = [
-                sum(wall for stage, wall in of.items() if name_of(stage) in names)
-                for of in (one, two)
-            ]
-            if seconds[1]:
-                print(f"| {group} | {seconds[0]:.0f} | {seconds[1]:.0f} | "
-                      f"{seconds[0] / seconds[1]:.2f} |")  # fmt: skip
+        held = f", each on {cores} of a core" if cores else ""
+        print(f"\n{method}, {n:,}: seconds on one worker, on two, and their ratio{held}")
+        for stage, seconds in two.items():
+            if seconds >= 1.0 and stage in one:
+                print(f"| {stage} | {one[stage]:.1f} | {seconds:.1f} | "
+                      f"{one[stage] / seconds:.2f} |")  # fmt: skip
 
 
 def name_of(stage):

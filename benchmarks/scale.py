@@ -2,7 +2,9 @@
 
 ``python -m benchmarks scale 100000 300000`` (or ``make bench-scale``): sizes; further options:
 ``--corpus=reddit_titles`` (or ``made_up``), ``--methods="BERTopic;dtopics"``, ``--workers=2``,
-``--memory=2GiB`` (of each), ``--size=100`` (the least size of a topic). Each method runs in a
+``--memory=2GiB`` (of each), ``--size=100`` (the least size of a topic), ``--cores=0.75`` (the part
+of a core that a worker may use, by a control group: as if on machines of their own, where client
+and scheduler have what is left; for root). Each method runs in a
 process of its own, with the same static embeddings given (256 features), UMAP (15 neighbours, 5
 components), HDBSCAN and ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded,
 which is its fast way, and dtopics seeded. ``dtopics, placed`` does without refinement
@@ -14,6 +16,7 @@ or before, are compared over the documents that each of them put in a topic.
 import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -30,6 +33,8 @@ from benchmarks.quality import CoOccurrence, scored
 
 METHODS = ("dtopics, placed", "dtopics", "dtopics, from text", "BERTopic")
 MIB = 2**20
+#: After how many microseconds a worker that has used its part of a core may go on.
+PERIOD_US = 10_000
 #: Documents that quality is measured on, at the most.
 MOST_SCORED = 1_200_000
 
@@ -51,8 +56,10 @@ def main(options):
                 task = {
                     "method": method, "folder": folder, "size": size,
                     "memory": given.get("memory", "2GiB"), "workers": int(given.get("workers", 2)),
+                    "cores": float(given.get("cores", 0)),
                 }  # fmt: skip
-                row = {"corpus": name, "n": n, "workers": task["workers"], **measured(task, corpus)}
+                about = {"workers": task["workers"], "cores": task["cores"]}
+                row = {"corpus": name, "n": n, **about, **measured(task, corpus)}
                 with (OUT / "scale.jsonl").open("a") as lines:
                     lines.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
@@ -270,6 +277,8 @@ def dtopics(task, folder):
         ) as client,
         StageSeconds() as stages,
     ):
+        if task["cores"]:
+            hold(client.run(os.getpid).values(), task["cores"])
         model = TopicModel(
             min_topic_size=task["size"], vectorizer_model=vectorizer(), run=run, verbose=True,
             **settings,
@@ -281,6 +290,16 @@ def dtopics(task, folder):
             "walls": stages.found, "ends": stages.ends, "stages": seconds_of(Path(run)),
         }  # fmt: skip
         return np.asarray(labels), words, more
+
+
+def hold(pids, cores):
+    """Let each process use so much of a core and no more, in control groups of this name."""
+    for number, pid in enumerate(pids):
+        group = Path(f"/sys/fs/cgroup/cpu/dtopics{number}")
+        group.mkdir(exist_ok=True)
+        (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+        (group / "cpu.cfs_quota_us").write_text(str(round(PERIOD_US * cores)))
+        (group / "cgroup.procs").write_text(str(pid))
 
 
 class StageSeconds(logging.Handler):
