@@ -61,6 +61,18 @@ def test_every_block_is_done_once(client, tmp_path):
     assert [stage.receipt(block) for block in blocks] == written
 
 
+def test_what_is_done_is_not_fetched(client, tmp_path, monkeypatch):
+    fetched = []
+    kept = type(client.submit(int)).result
+    monkeypatch.setattr(
+        "distributed.Future.result", lambda future: fetched.append(future) or kept(future)
+    )
+    stage, blocks = plan(tmp_path)
+    executor(client, tmp_path).map_blocks(stage, Fill(), blocks)
+    assert len(list(stage.receipts())) == N
+    assert fetched == []
+
+
 def test_a_block_that_always_fails_is_named_and_the_rest_is_kept(client, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
