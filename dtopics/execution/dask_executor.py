@@ -227,7 +227,7 @@ class DaskExecutor:
             if not window:
                 return
             future, item = window.popleft()
-            yield self._attempt(functools.partial(call, item), resources, future)
+            yield self._attempt(functools.partial(call, item), resources, future).result()
 
     def _window(
         self,
@@ -306,13 +306,14 @@ class DaskExecutor:
         self._wait(finished, resources)
 
     def _attempt(self, submit: Callable[[], Any], resources: Resources, future: Any = None) -> Any:
+        """Return the future of a task once it is done, which may take another try."""
         error: BaseException | None = None
         for _ in range(MAX_ATTEMPTS):
             future = submit() if future is None else future
             self._until_done(future, resources)
             error = _error(future)
             if error is None:
-                return future.result()
+                return future
             if isinstance(error, DTopicsError):
                 raise error
             future = None

@@ -23,6 +23,11 @@ class Fill:
         return {"x": np.full(block.n_rows, block.index)}
 
 
+class Counts:
+    def __call__(self, stage):
+        return {"about": {"n": N}}
+
+
 class Fails:
     """Fails for block 7 each time, for block 3 once, and counts its calls in files."""
 
@@ -70,6 +75,9 @@ def test_what_is_done_is_not_fetched(client, tmp_path, monkeypatch):
     stage, blocks = plan(tmp_path)
     executor(client, tmp_path).map_blocks(stage, Fill(), blocks)
     assert len(list(stage.receipts())) == N
+    whole = Stage("whole", "f", Location(str(tmp_path / "whole")))
+    executor(client, tmp_path).run(whole, Counts())
+    assert whole.whole_json("about") == {"n": N}
     assert fetched == []
 
 
