@@ -4,7 +4,7 @@
 ``--corpus=reddit_titles`` (or ``made_up``), ``--methods="BERTopic;dtopics"``, ``--workers=2``,
 ``--memory=2GiB`` (of each), ``--size=100`` (the least size of a topic), ``--cores=0.75`` (the part
 of a core that a worker may use, by a control group: as if on machines of their own, where client
-and scheduler have what is left; for root). Each method runs in a
+and scheduler have what is left; needs root and control groups of version 1). Each method runs in a
 process of its own, with the same static embeddings given (256 features), UMAP (15 neighbours, 5
 components), HDBSCAN and ``CountVectorizer(ngram_range=(1, 2), min_df=10)``; BERTopic unseeded,
 which is its fast way, and dtopics seeded. ``dtopics, placed`` does without refinement
