@@ -114,6 +114,11 @@ class Block:
         """``segment/index``, as receipts and failure reports write it."""
         return f"{self.segment}/{self.index:06d}"
 
+    @property
+    def row_stop(self) -> int:
+        """Row within the segment after the last document."""
+        return self.row_start + self.n_rows
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,10 @@ def available_cores() -> int:
 @contextlib.contextmanager
 def numeric_threads(width: int) -> Iterator[None]:
     """Give numeric libraries `width` threads inside the ``with``, and what they had after it."""
+    if width < available_cores():
+        # Loaded later, in the first step of a worker, it would begin with all cores: two workers
+        # with two threads each on two cores took four times as long.
+        importlib.import_module("numba")
     numba, torch = sys.modules.get("numba"), sys.modules.get("torch")
     before_numba = numba.get_num_threads() if numba else 0
     before_torch = torch.get_num_threads() if torch else 0

@@ -201,17 +201,18 @@ def take_candidates(
 ) -> None:
     """Go on with the best candidates of `rows` through one cell, whose rows start at `first`.
 
+    `halves` are those of the cell's rows.
     A heap's entries hold the key above 32 bits and, below, LAST less the row, so that the lower
     row comes first among equals; `least` holds the key of each heap's first entry.
     """
     for g in prange(rows.size):
         i, row = rows[g], products[g]
-        half, bar = halves[first : first + row.size], least[i]
-        if not _any_near(row, half, bar):
+        bar = least[i]
+        if not _any_near(row, halves, bar):
             continue
         heap = heaps[i]
         for j in range(row.size):
-            key = np.int32(row[j] - half[j])
+            key = np.int32(row[j] - halves[j])
             if key < bar:
                 continue
             entry = (np.int64(key) << 32) + (LAST - (first + j))

@@ -15,7 +15,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from dtopics._jit import jit
-from dtopics.reduction._cell_kernels import LAST, NOTHING, _any_near, _replace_least
+from dtopics.reduction._cell_kernels import LAST, NOTHING
 from dtopics.reduction._placing_kernels import (
     _GOLDEN,
     _S32,
@@ -132,44 +132,20 @@ def mover(width: int) -> Any:
 
 
 @jit(parallel=True)
-def take_nearest(
-    products: Floats, rows: Floats, ids: Floats, halves: Floats, heaps: Floats, least: Floats
-) -> None:
-    """Go on with the nearest of `rows` through some candidates, whose ids are given.
-
-    A heap's entries hold the key above 32 bits and, below, LAST less the id, so that the lower id
-    comes first among equals; `least` holds the key of each heap's first entry.
-    """
-    for g in prange(rows.size):
-        i, row = rows[g], products[g]
-        heap, bar = heaps[i], least[i]
-        if not _any_near(row, halves, bar):
-            continue
-        for j in range(row.size):
-            key = np.int32(row[j] - halves[j])
-            if key < bar:
-                continue
-            entry = (np.int64(key) << 32) + (LAST - np.int64(ids[j]))
-            if entry > heap[0]:
-                _replace_least(heap, entry)
-                bar = np.int32(heap[0] >> 32)
-        least[i] = bar
-
-
-@jit(parallel=True)
-def in_order(heaps: Floats, ids: Floats, squares: Floats, nearest: Floats, apart: Floats) -> None:
+def in_order(heaps: Floats, first: int, squares: Floats, nearest: Floats, apart: Floats) -> None:
     """Fill each row's nearest, itself first, and how far apart they are, squared, ascending.
 
-    `squares` are the rows' squared lengths; rows that were not found are −1, infinitely far.
+    The rows' numbers start at `first`; `squares` are their squared lengths. Where there are not so
+    many, it is −1, infinitely far.
     """
     for i in prange(heaps.shape[0]):
         heap = np.sort(heaps[i])[::-1]
-        nearest[i, 0], apart[i, 0], n = ids[i], 0.0, 1
+        nearest[i, 0], apart[i, 0], n = first + i, 0.0, 1
         for entry in heap:
             if entry == NOTHING or n == nearest.shape[1]:
                 break
             other = LAST - (entry & LAST)
-            if other != ids[i]:
+            if other != first + i:
                 nearest[i, n] = other
                 apart[i, n] = max(0.0, squares[i] - 2.0 * np.float64(entry >> 32))
                 n += 1

@@ -196,7 +196,8 @@ class CellNeighbors:
             who = rows[starts[cell] : starts[cell + 1]]
             first, stop = int(cells.offsets[cell]), int(cells.offsets[cell + 1])
             found = multiply.chosen(codes, who, cells.codes[first:stop])
-            kernels.take_candidates(found, who, first, self._code_halves, heaps, least)
+            halves = self._code_halves[first:stop]
+            kernels.take_candidates(found, who, first, halves, heaps, least)
         return heaps
 
 

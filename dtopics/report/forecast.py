@@ -21,8 +21,9 @@ from dtopics.representation.vocabulary import many_terms
 EMBEDDING_BYTES = 768
 PLACE_BYTES = 24
 LABEL_BYTES = 8
-#: Refining: codes, edges to and from a document, places of the last two epochs and the last ones.
-REFINING_BYTES = 670
+#: Refining: codes and places by span and by stretch, edges to and from a document, places of the
+#: last two epochs and the last ones.
+REFINING_BYTES = 946
 #: Measured on English text: token ids and vocabulary, compressed, for a byte of text.
 TOKEN_SHARE = 0.35
 #: Text that a byte of a compressed file makes.

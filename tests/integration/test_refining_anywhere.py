@@ -72,7 +72,9 @@ def test_any_blocks_and_spans(corpus, expected, tmp_path, monkeypatch, block_siz
 class PhaseKiller(Killer):
     """Kills a worker in each phase of the refinement."""
 
-    stages = ("cells", "coded", "neighbours", "graph", "moved", "refined", "moved model")
+    stages = (
+        "cells", "coded", "gathered", "neighbours", "graph", "moved", "refined", "moved model",
+    )  # fmt: skip
 
     def start(self, stage, *, blocks, rows, done):
         """Kill as a step over the whole begins."""

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from dtopics.reduction import ExactNeighbors
 from dtopics.reduction import _layout_kernels as kernels
 from dtopics.reduction._placing_kernels import force_curve
-from dtopics.reduction.cells import cells_of, divide, encoded
+from dtopics.reduction.cells import cells_of, cells_to_look_at, divide, encoded
+from dtopics.reduction.products import products
 from dtopics.reduction.refining import graph as module
-from dtopics.reduction.refining.graph import Affinity, Coded, Edges, Graph, nearest_rows, strengths
+from dtopics.reduction.refining.graph import Affinity, Edges, Graph, nearest_rows, strengths
 from dtopics.reduction.umap import _umap_learn
 
 from .contract import clustered, same_bits
@@ -33,32 +34,32 @@ def cells(rows):
     return divide(rows[::3], "cosine", 8)
 
 
-def spans_of(X, cells, bounds):
-    """Return the coded spans of rows."""
-    found = []
-    for a, b in itertools.pairwise(bounds):
-        codes = encoded(X[a:b], cells)
+class Numbered:
+    """Rows numbered cell by cell, read from one number to another."""
+
+    def __init__(self, X, cells):
+        codes = encoded(X, cells)
         where = cells_of(codes, cells)
-        order = np.argsort(where, kind="stable").astype(np.int32)
-        offsets = np.searchsorted(where[order], np.arange(len(cells.centres) + 1))
-        found.append(
-            Coded(codes[order].astype(np.int8), order + np.int32(a), offsets.astype(np.int32))
-        )
-    return found
+        self.ids = np.argsort(where, kind="stable")  # the row of each number
+        self.codes, self.cells, self.read_runs = codes[self.ids], cells, []
+        self.firsts = np.searchsorted(where[self.ids], np.arange(len(cells.centres) + 1))
 
+    def read(self, start, stop):
+        self.read_runs.append((start, stop))
+        return self.codes[start:stop]
 
-def sizes_of(spans):
-    return np.diff(np.sum([span.offsets for span in spans], axis=0).astype(np.int64))
+    def nearest(self, start=0, stop=N):
+        mine = self.codes[start:stop]
+        return nearest_rows(mine, start, self.firsts, self.cells, self.read, K)
 
 
 def graphs_of(X, cells, bounds, mix=1.0, least=0.0):
-    bounds = np.array(bounds)
-    spans = spans_of(X, cells, bounds)
+    bounds, documents = np.array(bounds), Numbered(X, cells)
     affinity = Affinity("cosine", 1.0, 0.1, 2.0)
     out = []
-    for mine in spans:
-        nearest, apart = nearest_rows(mine, spans[::-1], cells, sizes_of(spans), K)
-        out.append(Edges.of(nearest, strengths(apart, cells, affinity), mine.ids, bounds))
+    for a, b in itertools.pairwise(bounds.tolist()):
+        nearest, apart = documents.nearest(a, b)
+        out.append(Edges.of(nearest, strengths(apart, cells, affinity), a, bounds))
     graphs = []
     for i, edges in enumerate(out):
         into = [slice(int(e.offsets[i]), int(e.offsets[i + 1])) for e in out]
@@ -90,12 +91,12 @@ def as_matrix(graphs):
 
 
 def test_nearest_by_codes(rows, cells):
-    (span,) = spans_of(rows, cells, [0, N])
-    nearest, apart = nearest_rows(span, [span], cells, sizes_of([span]), K)
-    codes = encoded(rows, cells).astype(np.int64)
+    documents = Numbered(rows, cells)
+    nearest, apart = documents.nearest()
+    codes = documents.codes.astype(np.int64)
     halves = np.rint((codes**2).sum(axis=1) / 2).astype(np.int64)
     squares = (codes**2).sum(axis=1)
-    for i, found, far in zip(span.ids, nearest, apart, strict=True):
+    for i, (found, far) in enumerate(zip(nearest, apart, strict=True)):
         squared = np.maximum(0, squares[i] - 2 * (codes @ codes[i] - halves))
         keys = codes @ codes[i] - halves
         order = np.lexsort((np.arange(N), -keys))[:K]
@@ -104,28 +105,58 @@ def test_nearest_by_codes(rows, cells):
         np.testing.assert_array_equal(far[1:], squared[expected[1:]])
 
 
-def test_most_of_the_exact_neighbours_are_found(rows, cells, monkeypatch):
+def test_most_of_the_exact_neighbours_are_found(rows, monkeypatch):
     exact, _ = ExactNeighbors(rows, "cosine").query(rows, K)
-    wide = divide(rows[::3], "cosine", 10)
-    (span,) = spans_of(rows, wide, [0, N])
+    documents = Numbered(rows, divide(rows[::3], "cosine", 10))
     monkeypatch.setattr(module, "LOOK_ROWS", 300)
-    nearest, _ = nearest_rows(span, [span], wide, sizes_of([span]), K)
-    unlike = ~np.isin(span.ids, [10, *range(20, 30)])
-    hits = [len(set(a) & set(b)) for a, b in zip(nearest, exact[span.ids], strict=True)]
+    nearest, _ = documents.nearest()
+    unlike = ~np.isin(documents.ids, [10, *range(20, 30)])
+    hits = [
+        len(set(documents.ids[a]) & set(b))
+        for a, b in zip(nearest, exact[documents.ids], strict=True)
+    ]
     assert np.array(hits)[unlike].mean() / K > 0.85
+
+
+@pytest.mark.parametrize("together", [10, 64, 500, 2**25])
+@pytest.mark.parametrize("gap", [0, 90, 2**21])
+def test_only_what_is_looked_at_is_read(rows, cells, monkeypatch, together, gap):
+    monkeypatch.setattr(module, "LOOK_ROWS", 100)
+    expected = Numbered(rows, cells).nearest(200, 400)
+    monkeypatch.setattr(module, "TOGETHER", together * 9)  # nine codes a row
+    monkeypatch.setattr(module, "GAP", gap * 9)
+    monkeypatch.setattr(module, "PRODUCTS", 40)
+    monkeypatch.setattr(module, "COLUMNS", 7)
+    documents = Numbered(rows, cells)
+    found = documents.nearest(200, 400)
+    for a, b in zip(found, expected, strict=True):
+        same_bits(a, b)
+    runs, firsts = np.array(documents.read_runs), documents.firsts
+    assert (runs[1:, 0] >= runs[:-1, 1]).all()  # nothing twice
+    assert (runs[:, 1] - runs[:, 0] <= together).all()
+    assert ((runs[1:, 0] - runs[:-1, 1] > gap) | (runs[1:, 1] - runs[:-1, 0] > together)).all()
+    if gap == 0:  # cells are read whole, and only those that somebody looks at
+        with products() as multiply:
+            sizes = np.diff(firsts)
+            _, starts = cells_to_look_at(documents.codes[200:400], cells, sizes, 100, multiply)
+        looked = np.repeat(np.diff(starts) > 0, sizes)
+        read = np.zeros(N, bool)
+        for a, b in runs:
+            read[a:b] = True
+        np.testing.assert_array_equal(read, looked)
+        assert 200 < looked.sum() < N
 
 
 def test_the_graph_is_umap_learn_s_of_the_same_distances(rows, cells):
     _umap_learn()  # imported without its word about Tensorflow
     from umap.umap_ import fuzzy_simplicial_set
 
-    (span,) = spans_of(rows, cells, [0, N])
-    nearest, apart = nearest_rows(span, [span], cells, sizes_of([span]), K)
-    by_row = np.argsort(span.ids)
-    distances = (apart[by_row] / (2 * cells.scale**2)).astype(np.float32)
+    documents = Numbered(rows, cells)
+    nearest, apart = documents.nearest()
+    distances = (apart / (2 * cells.scale**2)).astype(np.float32)
     for mix in (1.0, 0.3):
         theirs, _, _ = fuzzy_simplicial_set(
-            rows, K, np.random.RandomState(0), "cosine", knn_indices=nearest[by_row],
+            rows, K, np.random.RandomState(0), "cosine", knn_indices=nearest,
             knn_dists=distances, set_op_mix_ratio=mix,
         )  # fmt: skip
         ours = as_matrix(graphs_of(rows, cells, [0, N], mix=mix))

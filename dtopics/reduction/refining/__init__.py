@@ -21,6 +21,7 @@ from dtopics.reduction.refining.steps import (
     CodeSpan,
     DivideSample,
     FindNeighbours,
+    GatherStretch,
     MoveModel,
     MoveStretch,
     Numbered,
@@ -95,9 +96,11 @@ def refine(
     stretches, lengths = documents.stretches, own_lengths(documents.stretches)
 
     connectivity = float(others.get("local_connectivity", 1.0))
-    about = {"stretches": n_spans, "look": LOOK_ROWS, "local_connectivity": connectivity}
-    neighbours = run.stage("neighbours", about, [coded], lengths)
-    step = FindNeighbours(documents, cells, model, connectivity)
+    gathered = run.stage("gathered", {"stretches": n_spans}, [coded], lengths)
+    executor.map_blocks(gathered, GatherStretch(documents), stretches)
+    about = {"look": LOOK_ROWS, "local_connectivity": connectivity}
+    neighbours = run.stage("neighbours", about, [gathered], lengths)
+    step = FindNeighbours(documents, gathered, cells, model, connectivity)
     executor.map_blocks(neighbours, step, stretches)
     mix = float(others.get("set_op_mix_ratio", 1.0))
     about = {"mix": mix, "n_epochs": n_epochs}
@@ -115,7 +118,9 @@ def refine(
     moved = run.stage("moved", about, [graph], of_epochs)
     executor.map_rounds(
         moved,
-        MoveStretch(graph, moved, model, documents, reducer.n_components, n_epochs, rate, seed),
+        MoveStretch(
+            graph, gathered, moved, model, documents, reducer.n_components, n_epochs, rate, seed
+        ),
         epochs,
         # two are kept: a worker may still be busy with the last but one
         lambda epoch: moved.discard(epochs[epoch - 2][0].segment) if epoch >= 2 else None,
@@ -127,7 +132,9 @@ def refine(
         for position, block in enumerate(of_span)
     }
     refined = run.stage("refined", {}, [moved])
-    executor.map_blocks(refined, ReturnBlock(reduced, moved, documents, n_epochs, where), blocks)
+    executor.map_blocks(
+        refined, ReturnBlock(reduced, gathered, moved, documents, n_epochs, where), blocks
+    )
     placed_by = run.stage("moved model", {}, [model, refined, sample])
     executor.run(placed_by, MoveModel(model, refined, sample, blocks))
     return refined, placed_by

@@ -6,7 +6,7 @@ products are exact whole numbers; so a row's neighbours are the same in any divi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,30 +18,14 @@ from dtopics.reduction.products import Multiply, products
 
 #: Rows of the corpus that a row is compared with, those of the cells nearest to it.
 LOOK_ROWS = 16_384
-#: Bytes of other spans' codes that are held at once: a row's own codes are brought together with
-#: those of a cell once for each.
-TOGETHER = 2**26
-#: Products that are held at once: a cell of many rows is looked at by many.
-PRODUCTS = 2**22
+#: Bytes of the corpus's codes that are read and held at once, and bytes that are read in vain
+#: rather than asked for apart: what comes while a request is on its way.
+TOGETHER, GAP = 2**25, 2**21
+#: Products that are held at once, and rows of a cell that are multiplied at once: more leave the
+#: caches, fewer take more calls.
+PRODUCTS, COLUMNS = 2**20, 2**11
 #: Rows whose cells are chosen together.
 TILE = 16_384
-
-
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """The codes of some rows of a corpus, cell by cell.
-
-    Attributes
-    ----------
-    codes : ndarray of int8, shape (n_rows, n_codes)
-    ids : ndarray of int32, shape (n_rows,)
-        The rows' numbers in the corpus.
-    offsets : ndarray of int32, shape (n_cells + 1,)
-    """
-
-    codes: NDArray[np.int8]
-    ids: NDArray[np.int32]
-    offsets: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -64,18 +48,28 @@ class Affinity:
 
 
 def nearest_rows(
-    mine: Coded, others: Iterable[Coded], cells: Cells, sizes: NDArray[np.int64], n_neighbors: int
+    codes: NDArray[np.int8],
+    first: int,
+    firsts: NDArray[np.int64],
+    cells: Cells,
+    read: Callable[[int, int], NDArray[np.int8]],
+    n_neighbors: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find the nearest rows of a corpus to each row of a span.
+    """Find the nearest rows of a corpus to each of a run of its rows.
+
+    The corpus's rows are numbered cell by cell.
 
     Parameters
     ----------
-    mine : Coded
-    others : iterable of Coded
-        All spans of the corpus, this one too, in any order.
+    codes : ndarray of int8, shape (n_rows, n_codes)
+        Of the run's rows.
+    first : int
+        The number of the first of them.
+    firsts : ndarray of int64, shape (n_cells + 1,)
+        The first number of each cell; then how many rows the corpus has.
     cells : Cells
-    sizes : ndarray of int64, shape (n_cells,)
-        Rows of the corpus in each cell.
+    read : callable
+        Gives the codes of the corpus's rows from one number to another.
     n_neighbors : int
 
     Returns
@@ -85,45 +79,58 @@ def nearest_rows(
     apart : ndarray of float64, shape (n_rows, n_neighbors)
         Squared distances of the codes, ascending.
     """
-    from dtopics.reduction import _cell_kernels, _layout_kernels
+    from dtopics.reduction import _cell_kernels as kernels
+    from dtopics.reduction._layout_kernels import in_order
 
-    n = len(mine.codes)
+    n = len(codes)
     if not n:
         return np.empty((0, n_neighbors), np.int32), np.empty((0, n_neighbors))
-    heaps = np.full((n, n_neighbors), _cell_kernels.NOTHING, dtype=np.int64)
-    least = np.full(n, _cell_kernels.NOTHING >> 32, dtype=np.int32)
+    heaps = np.full((n, n_neighbors), kernels.NOTHING, dtype=np.int64)
+    least = np.full(n, kernels.NOTHING >> 32, dtype=np.int32)
     with products() as multiply:
-        rows, starts = _looking(mine.codes, cells, sizes, multiply)
-        for some in _together(others):
-            counts = np.sum([np.diff(other.offsets) for other in some], axis=0)
-            for cell in np.flatnonzero(np.diff(starts) * counts):
-                parts = [slice(*other.offsets[cell : cell + 2].tolist()) for other in some]
-                listed = list(zip(some, parts, strict=True))
-                codes = np.concatenate([other.codes[part] for other, part in listed])
-                ids = np.concatenate([other.ids[part] for other, part in listed])
-                half = halves_of(codes)
+        rows, starts = _looking(codes, cells, np.diff(firsts), multiply)
+        looked = np.flatnonzero(np.diff(starts) * np.diff(firsts))
+        for start, stop in _runs(firsts, looked, codes.shape[1]):
+            others = read(start, stop)
+            halves = halves_of(others)
+            for cell in looked[(firsts[looked] < stop) & (firsts[looked + 1] > start)]:
+                a, b = max(start, int(firsts[cell])), min(stop, int(firsts[cell + 1]))
                 looking = rows[starts[cell] : starts[cell + 1]]
-                for start in range(0, len(looking), step := max(1, PRODUCTS // len(ids))):
-                    who = looking[start : start + step]
-                    found = multiply.chosen(mine.codes, who, codes)
-                    _layout_kernels.take_nearest(found, who, ids, half, heaps, least)
+                for some in range(a, b, COLUMNS):
+                    part = slice(some - start, min(some + COLUMNS, b) - start)
+                    step = PRODUCTS // (part.stop - part.start)
+                    for one in range(0, len(looking), step):
+                        who = looking[one : one + step]
+                        found = multiply.chosen(codes, who, others[part])
+                        kernels.take_candidates(found, who, some, halves[part], heaps, least)
     nearest = np.empty((n, n_neighbors), dtype=np.int32)
     apart = np.empty((n, n_neighbors))
-    squares = np.einsum("ij,ij->i", mine.codes, mine.codes, dtype=np.float64)
-    _layout_kernels.in_order(heaps, mine.ids, squares, nearest, apart)
+    squares = np.einsum("ij,ij->i", codes, codes, dtype=np.float64)
+    in_order(heaps, first, squares, nearest, apart)
     return nearest, apart
 
 
-def _together(spans: Iterable[Coded]) -> Iterator[list[Coded]]:
-    """Return spans some at a time, as many as TOGETHER bytes hold."""
-    some: list[Coded] = []
-    for span in spans:
-        some.append(span)
-        if sum(one.codes.nbytes for one in some) >= TOGETHER:
-            yield some
-            some = []
-    if some:
-        yield some
+def _runs(
+    firsts: NDArray[np.int64], looked: NDArray[np.intp], row_bytes: int
+) -> Iterator[tuple[int, int]]:
+    """Return runs of numbers that hold all rows of some cells, and few of others.
+
+    None is of more than TOGETHER bytes; a cell is in two runs only where it is larger than that.
+    """
+    most, gap = max(1, TOGETHER // row_bytes), GAP // row_bytes
+    start = stop = int(firsts[looked[0]]) if len(looked) else 0
+    for cell in looked:
+        a, b = firsts[cell : cell + 2].tolist()
+        if a - stop > gap or b - start > most:
+            if start < stop:
+                yield start, stop
+            start = a
+        while b - start > most:
+            yield start, start + most
+            start += most
+        stop = b
+    if start < stop:
+        yield start, stop
 
 
 def _looking(
@@ -184,11 +191,15 @@ class Edges:
         cls,
         nearest: NDArray[np.int32],
         strengths: NDArray[np.float32],
-        ids: NDArray[np.int32],
+        first: int,
         bounds: NDArray[np.int64],
     ) -> Edges:
-        """Return the edges of a span's rows; `bounds` are the spans' first rows, and the end."""
-        heads = np.repeat(ids, nearest.shape[1])
+        """Return the edges of a span's rows, the `first` and those that follow.
+
+        `bounds` are the spans' first rows, and the end.
+        """
+        n, k = nearest.shape
+        heads = np.repeat(np.arange(first, first + n, dtype=np.int32), k)
         tails, held = nearest.ravel(), strengths.ravel()
         there = np.flatnonzero(held > 0.0)
         heads, tails, held = heads[there], tails[there], held[there]

@@ -5,6 +5,7 @@ stage           by       leaves
 ==============  =======  =========================================================================
 ``cells``       whole    the cells that documents are compared in
 ``coded``       span     the codes of its documents by cell, and their places
+``gathered``    stretch  the codes and places of its documents
 ``neighbours``  stretch  edges to the nearest documents, by the stretch that these are in
 ``graph``       stretch  the edges of its documents, in both directions
 ``moved``       stretch  the places of its documents after an epoch; a segment for each epoch
@@ -30,7 +31,7 @@ from dtopics.data import Block, Result
 from dtopics.execution.cache import SizedCache, cached
 from dtopics.reduction.cells import Cells, cells_of, divide, encoded
 from dtopics.reduction.layout import DRAWN
-from dtopics.reduction.refining.graph import Affinity, Coded, Edges, Graph, nearest_rows, strengths
+from dtopics.reduction.refining.graph import Affinity, Edges, Graph, nearest_rows, strengths
 from dtopics.reduction.steps import reducer_model
 from dtopics.reduction.umap_model import UMAPModel
 from dtopics.store import Stage, rows_by_block
@@ -126,9 +127,8 @@ class Numbered:
     @property
     def bounds(self) -> NDArray[np.int64]:
         """The first number of each stretch; then the number of all documents."""
-        last = self.stretches[-1]
         firsts = [stretch.row_start for stretch in self.stretches]
-        return np.array([*firsts, last.row_start + last.n_rows])
+        return np.array([*firsts, self.stretches[-1].row_stop])
 
     def starts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where the documents of each span and cell begin.
@@ -156,31 +156,53 @@ class Numbered:
 
     def ids(self, number: int) -> NDArray[np.int32]:
         """Return the numbers of a span's documents, cell by cell."""
+        return self.part(number, 0, self.bounds[-1])[1]
+
+    def part(self, number: int, start: int, stop: int) -> tuple[slice, NDArray[np.int32]]:
+        """Return the documents of a span that are numbered from `start` to before `stop`.
+
+        Returns
+        -------
+        rows : slice
+            Of the span's own arrays.
+        ids : ndarray of int32
+            Their numbers, ascending.
+        """
         offsets, starts = (of_span[number] for of_span in self.starts())
-        shifts = np.repeat(starts - offsets[:-1], np.diff(offsets))
-        return (shifts + np.arange(offsets[-1])).astype(np.int32)
+        sizes = np.diff(offsets)
+        a, b = (int(np.clip(bound - starts, 0, sizes).sum()) for bound in (start, stop))
+        rows = np.arange(a, b)
+        cells = np.searchsorted(offsets, rows, side="right") - 1
+        return slice(a, b), (rows + (starts - offsets[:-1])[cells]).astype(np.int32)
 
-    def read(self, number: int) -> Coded:
-        """Return the codes of a span."""
-        codes, offsets = (self.coded.array(n, self.spans[number]) for n in ("codes", "offsets"))
-        return Coded(codes, self.ids(number), offsets)
 
-    def stretch(self, block: Block) -> Coded:
-        """Return the codes of a stretch, of which each span has a part."""
-        start, stop = block.row_start, block.row_start + block.n_rows
-        codes, ids = [], []
-        for number, span in enumerate(self.spans):
-            of_span = self.ids(number)
-            a, b = np.searchsorted(of_span, [start, stop]).tolist()
-            codes.append(self.coded.array_rows("codes", span, a, b))
-            ids.append(of_span[a:b])
-        order = np.argsort(np.concatenate(ids))
-        offsets = np.clip(self.firsts(), start, stop) - start
-        return Coded(
-            np.concatenate(codes)[order],
-            np.arange(start, stop, dtype=np.int32),
-            offsets.astype(np.int32),
-        )
+@dataclass(frozen=True)
+class GatherStretch:
+    """Bring a stretch's documents together, of whom each span has some.
+
+    Parameters
+    ----------
+    documents : Numbered
+    """
+
+    documents: Numbered
+
+    def __call__(self, block: Block) -> Result:
+        """Return ``codes`` and ``places``, by the documents' numbers."""
+        coded, spans = self.documents.coded, self.documents.spans
+        parts = [
+            self.documents.part(number, block.row_start, block.row_stop)
+            for number in range(len(spans))
+        ]
+        order = np.argsort(np.concatenate([ids for _, ids in parts]))
+        gathered = {}
+        for name in ("codes", "places"):
+            rows = [
+                coded.array_rows(name, span, part.start, part.stop)
+                for span, (part, _) in zip(spans, parts, strict=True)
+            ]
+            gathered[name] = np.concatenate(rows)[order]
+        return gathered
 
 
 @dataclass(frozen=True)
@@ -190,22 +212,24 @@ class FindNeighbours:
     Parameters
     ----------
     documents : Numbered
-    cells, model : Stage
+    gathered, cells, model : Stage
     local_connectivity : float
         UMAP's.
     """
 
     documents: Numbered
+    gathered: Stage
     cells: Stage
     model: Stage
     local_connectivity: float
 
     def __call__(self, block: Block) -> Result:
         """Return the arrays of `Edges`."""
-        documents, cells, model = self.documents, cells_of_stage(self.cells), umap_model(self.model)
-        mine, sizes = documents.stretch(block), np.diff(documents.firsts())
-        others = (documents.read(number) for number in range(len(documents.spans)))
-        nearest, apart = nearest_rows(mine, others, cells, sizes, model.n_neighbors)
+        cells, model = cells_of_stage(self.cells), umap_model(self.model)
+        codes, firsts = self.gathered.array("codes", block), self.documents.firsts()
+        nearest, apart = nearest_rows(
+            codes, block.row_start, firsts, cells, self._codes, model.n_neighbors
+        )
         far = model.disconnection_distance
         affinity = Affinity(
             model.metric,
@@ -214,7 +238,16 @@ class FindNeighbours:
             np.inf if far is None else far,
         )
         bound = strengths(apart, cells, affinity)
-        return dict(vars(Edges.of(nearest, bound, mine.ids, documents.bounds)))
+        return dict(vars(Edges.of(nearest, bound, block.row_start, self.documents.bounds)))
+
+    def _codes(self, start: int, stop: int) -> NDArray[np.int8]:
+        """Read the codes of documents from one number to another, out of stretch after stretch."""
+        parts = [
+            self.gathered.array_rows("codes", stretch, a - stretch.row_start, b - stretch.row_start)
+            for stretch in self.documents.stretches
+            if (a := max(start, stretch.row_start)) < (b := min(stop, stretch.row_stop))
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -264,7 +297,7 @@ class MoveStretch:
 
     Parameters
     ----------
-    graph, moved, model : Stage
+    graph, gathered, moved, model : Stage
     documents : Numbered
     n_components : int
     n_epochs : int
@@ -274,6 +307,7 @@ class MoveStretch:
     """
 
     graph: Stage
+    gathered: Stage
     moved: Stage
     model: Stage
     documents: Numbered
@@ -287,7 +321,7 @@ class MoveStretch:
         from dtopics.reduction import _layout_kernels as kernels
 
         epoch, model, graph = epoch_of(block), umap_model(self.model), self._graph(block.index)
-        places = places_before(epoch, self.documents, self.moved, self.n_components)
+        places = places_before(epoch, self.documents, self.gathered, self.moved, self.n_components)
         drawn = places[kernels.draw_rows(len(places), DRAWN, self.seed, epoch)]
         moved = kernels.mover(self.n_components)(
             places, block.row_start, graph.offsets, graph.tails, graph.weights, drawn, self.seed,
@@ -306,20 +340,17 @@ class MoveStretch:
 
 
 def places_before(
-    epoch: int, documents: Numbered, moved: Stage, n_components: int
+    epoch: int, documents: Numbered, gathered: Stage, moved: Stage, n_components: int
 ) -> NDArray[np.float32]:
     """Return the process's copy of where all documents are before an epoch, by their numbers."""
 
     def load() -> NDArray[np.float32]:
         kept_places.clear()  # those of the epoch before: never two of them are held
         places = np.empty((documents.bounds[-1], n_components), np.float32)
-        if epoch == 0:
-            for number, span in enumerate(documents.spans):
-                places[documents.ids(number)] = documents.coded.array("places", span)
-        else:
-            for stretch in blocks_of_epoch(epoch - 1, documents.stretches):
-                stop = stretch.row_start + stretch.n_rows
-                places[stretch.row_start : stop] = moved.array("places", stretch)
+        before = blocks_of_epoch(epoch - 1, documents.stretches) if epoch else documents.stretches
+        stage = moved if epoch else gathered
+        for stretch in before:
+            places[stretch.row_start : stretch.row_stop] = stage.array("places", stretch)
         return places
 
     key = moved.location.url, documents.key, epoch
@@ -332,7 +363,7 @@ class ReturnBlock:
 
     Parameters
     ----------
-    reduced, moved : Stage
+    reduced, gathered, moved : Stage
     documents : Numbered
     n_epochs : int
     where : mapping of str to (int, int)
@@ -340,6 +371,7 @@ class ReturnBlock:
     """
 
     reduced: Stage
+    gathered: Stage
     moved: Stage
     documents: Numbered
     n_epochs: int
@@ -354,7 +386,9 @@ class ReturnBlock:
         rows = coded.array("rows", span)
         ids = np.empty_like(rows)
         ids[rows] = self.documents.ids(number)
-        places = places_before(self.n_epochs, self.documents, self.moved, reduced.shape[1])
+        places = places_before(
+            self.n_epochs, self.documents, self.gathered, self.moved, reduced.shape[1]
+        )
         reduced[np.isfinite(reduced).all(axis=1)] = places[ids[start:stop]]
         return {"reduced": reduced}
 
@@ -409,7 +443,7 @@ def cells_of_rows(codes: NDArray[np.int8], cells: Cells, some: int = 65_536) -> 
     return np.concatenate([np.empty(0, np.int32), *found])
 
 
-def blocks_of_epoch(epoch: int, stretches: Sequence[Block]) -> list[Block]:
+def blocks_of_epoch(epoch: int, stretches: Sequence[Block]) -> Sequence[Block]:
     """Return the blocks of an epoch: its segment, one for each stretch."""
     return [replace(stretch, segment=f"{epoch:04d}") for stretch in stretches]
 
