@@ -14,6 +14,7 @@ NAMES = (
     "placing",
     "embedders",
     "fitting",
+    "looking",
     "quality",
 )
 #: Those that run by name only: hours of whole runs, and what is read from them.

@@ -12,6 +12,8 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.corpora import OUT
 
 REAL, MADE_UP = "reddit_titles", "made_up"
@@ -41,10 +43,16 @@ FIXED, ONE_WORKER = ("reducer", "cells"), ("sample", "clusters", "topic counts",
 CLUSTERS = ((10_000_000, 4, 1), (100_000_000, 16, 4), (1_000_000_000, 64, 16))
 CORES = 4
 #: Bytes that a document leaves in a run: token ids, vectors of 384 float16 features, the rest.
-STORED, REFINED = 30 + 768 + 80, 670
-#: Refining: documents of a stretch, bytes of codes, places and epochs; from so many documents on, a
-#: cell of a sample of 100,000 has more than a document is compared with.
-STRETCH, CODE_BYTES, PLACE_BYTES, EPOCHS, LOOKED = 131_072, 256, 20, 200, 3_125 * 16_384
+STORED, REFINED = 30 + 768 + 80, 946
+#: Refining: bytes of a document's codes and places; epochs.
+CODE_BYTES, PLACE_BYTES, EPOCHS = 256, 20, 200
+#: Refining (`looking`): of so many documents, with how many each is compared; how often its codes
+#: are read.
+LOOKED = (
+    (300_000, 1_128_958, 5_000_000, 10_000_000, 100_000_000, 1_000_000_000),
+    (18_641, 25_169, 39_074, 56_621, 372_141, 3_624_818),
+    (2, 9, 37, 69, 126, 595),
+)
 #: Bytes a document of the tree of HDBSCAN's edges, on one worker.
 TREE_BYTES = 60
 
@@ -190,11 +198,17 @@ def draw(corpora):
     print(f"\n{PICTURE}")
 
 
+def looked(n):
+    """Return with how many of `n` documents each is compared, and how often its codes are read."""
+    ns, compared, read = (np.log(values) for values in LOOKED)
+    return [float(np.exp(np.interp(np.log(n), ns, values))) for values in (compared, read)]
+
+
 def on_paper(sizes, n, workers, gpus, method, price, gpu_price, rate, read):
     """Say what a run would take, from the cost of a document in the largest run measured.
 
-    What grows faster than the corpus is added: from LOOKED documents on, a document is compared
-    with a whole cell; every stretch reads all codes, and every worker all places in each epoch.
+    What grows faster than the corpus is added: with how many a document is compared, and how often
+    its codes are read; every worker reads all places in each epoch.
     """
     measured = max(sizes)
     fixed = one = spread = 0.0
@@ -204,10 +218,11 @@ def on_paper(sizes, n, workers, gpus, method, price, gpu_price, rate, read):
         elif name_of(stage) in ONE_WORKER:
             one += total / measured * n
         else:
-            spread += total / measured * n * (max(1, n / LOOKED) if stage == "neighbours" else 1)
+            more = looked(n)[0] / looked(measured)[0] if stage == "neighbours" else 1
+            spread += total / measured * n * more
     embedding = n / rate / gpus
     refines = "placed" not in method
-    codes, places = n / STRETCH * n * CODE_BYTES / workers, EPOCHS * n * PLACE_BYTES
+    codes, places = n * looked(n)[1] * CODE_BYTES / workers, EPOCHS * n * PLACE_BYTES
     reading = (codes + places) / read if refines else 0.0
     seconds = fixed + one + reading + spread / (workers * CORES)
     money = seconds / 3600 * workers * CORES * price + embedding / 3600 * gpus * gpu_price
