@@ -35,7 +35,7 @@ demo: $(BIN)/.installed  ## Find the topics of some 2,500 docstrings of the pack
 		--id-column id --class-column label --min-topic-size 15 --stop-words english
 
 test: $(BIN)/.tested  ## Run the tests, in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not faults'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not faults'
 test-slow: $(BIN)/.tested  ## Run the longer checks
 	$(BIN)/python -m pytest -m 'slow and not faults' $(OPTIONS)
 test-faults: $(BIN)/.tested  ## Strike real processes and compare (two hours; FAULTS="not slow" for some minutes)
