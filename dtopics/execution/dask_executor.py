@@ -30,12 +30,12 @@ from dtopics.execution.steps import (
     GlobalStep,
     Packed,
     Refusal,
-    do_packed_block,
+    do_packed_blocks,
     do_packed_call,
     do_packed_whole,
     try_packed_block,
 )
-from dtopics.execution.waiting import Waiting
+from dtopics.execution.waiting import Batch, Waiting
 from dtopics.protocols import BlockStep
 from dtopics.store import Location, Stage
 
@@ -167,9 +167,9 @@ class DaskExecutor:
         def do(step: Any, blocks: Sequence[Block]) -> dict[str, BaseException]:
             packed = Packed.pack(step, self.folder)
 
-            def submit(block: Block, home: str | None) -> Any:
+            def submit(batch: Batch, home: str | None) -> Any:
                 return self._submit(
-                    do_packed_block, packed, stage, block,
+                    do_packed_blocks, packed, stage, batch,
                     name=stage.name, resources=resources, home=home,
                 )  # fmt: skip
 
@@ -233,18 +233,18 @@ class DaskExecutor:
         self,
         stage: Stage,
         waiting: Waiting,
-        submit: Callable[[Block, str | None], Any],
+        submit: Callable[[Batch, str | None], Any],
         resources: Resources,
     ) -> dict[str, BaseException]:
-        attempts: Counter[Block] = Counter()
+        attempts: Counter[Batch] = Counter()
         failures: dict[str, BaseException] = {}
-        running: dict[Any, tuple[Block, str | None]] = {}
+        running: dict[Any, tuple[Batch, str | None]] = {}
         finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-        def add(block: Block, home: str | None) -> None:
-            attempts[block] += 1
-            future = submit(block, home)
-            running[future] = block, home
+        def add(batch: Batch, home: str | None) -> None:
+            attempts[batch] += 1
+            future = submit(batch, home)
+            running[future] = batch, home
             future.add_done_callback(finished.put)
 
         try:
@@ -255,18 +255,22 @@ class DaskExecutor:
                 if not running:
                     return failures
                 future = self._wait(finished, resources)
-                block, home = running.pop(future)
+                batch, home = running.pop(future)
                 error = _error(future)
                 if isinstance(error, DTopicsError):
                     raise error
-                if error is not None and attempts[block] < MAX_ATTEMPTS:
-                    add(block, home)
+                if error is not None and len(batch) == 1 and attempts[batch] < MAX_ATTEMPTS:
+                    add(batch, home)
                     continue
                 waiting.done(home)
                 if error is None:
-                    self.progress.advance(stage.name, rows=block.n_rows)
-                else:
-                    failures[block.name] = error
+                    for block in batch:
+                        self.progress.advance(stage.name, rows=block.n_rows)
+                elif len(batch) == 1:
+                    failures[batch[0].name] = error
+                else:  # which of them it was is found out one by one, wherever there is room
+                    for block in batch:
+                        add((block,), None)
         finally:
             if running:
                 self.client.cancel(list(running))

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -130,10 +130,11 @@ class Refusal:
     error: DTopicsError
 
 
-def do_packed_block(step: Packed, stage: Stage, block: Block) -> Receipt | Refusal:
-    """Do one block on a worker."""
+def do_packed_blocks(step: Packed, stage: Stage, blocks: Sequence[Block]) -> Receipt | Refusal:
+    """Do blocks on a worker, one after the other, and return the last one's receipt."""
     try:
-        return do_block(step.unpack(), stage, block)
+        unpacked = step.unpack()
+        return [do_block(unpacked, stage, block) for block in blocks][-1]
     except DTopicsError as error:
         return Refusal(error)
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from dtopics.data import Block
 
+#: Blocks of one task.
+Batch: TypeAlias = tuple[Block, ...]
+
+#: Tasks that the blocks at home with a thread are sent in. Each costs scheduler and client some
+#: milliseconds, whatever it does; but what one task has, no other worker can take.
+BATCHES = 3
+
 
 class Waiting:
-    """Gives out blocks in their order, or each to the worker where it is at home.
+    """Gives out blocks one by one in their order, or some at once to the worker where they belong.
 
     A block of a number is at home with the same worker for as long as the workers are the same. One
     that has none of its own left takes the last of the worker with most left.
@@ -22,35 +31,51 @@ class Waiting:
 
     Examples
     --------
-    >>> waiting = Waiting([Block("0000", i, i, 1) for i in range(3)], {"a": 1, "b": 1})
-    >>> [(block.index, home) for block, home in iter(waiting.take, None)]
-    [(0, 'a'), (1, 'b'), (2, 'a')]
+    >>> waiting = Waiting([Block("0000", i, i, 1) for i in range(8)], {"a": 1, "b": 1})
+    >>> [([b.index for b in batch], home) for batch, home in iter(waiting.take, None)]
+    [([0, 2], 'a'), ([1, 3], 'b'), ([4, 6], 'a'), ([5, 7], 'b')]
     """
 
     def __init__(self, blocks: Iterable[Block], threads: Mapping[str, int]) -> None:
         self._threads = threads
         self._sent: Counter[str | None] = Counter()
-        self._left: defaultdict[str | None, deque[Block]] = defaultdict(deque)
+        self._left: defaultdict[str | None, deque[Batch]] = defaultdict(deque)
         slots = [address for address, n in sorted(threads.items()) for _ in range(n)]
-        for block in blocks:
-            self._left[slots[block.index % len(slots)] if slots else None].append(block)
+        if not slots:
+            self._left[None].extend((block,) for block in blocks)
+            return
+        listed = list(blocks)
+        of_slots = [
+            [block for block in listed if block.index % len(slots) == slot]
+            for slot in range(len(slots))
+        ]
+        for of_all in itertools.zip_longest(*map(_batches, of_slots), fillvalue=()):
+            for address, batch in zip(slots, of_all, strict=True):
+                if batch:
+                    self._left[address].append(batch)
 
-    def take(self) -> tuple[Block, str | None] | None:
-        """Return the next block and where to send it, for the worker that has least to do."""
+    def take(self) -> tuple[Batch, str | None] | None:
+        """Return the next blocks and where to send them, for the worker that has least to do."""
         if not self._threads:
             return (self._left[None].popleft(), None) if self._left[None] else None
         for home in sorted(self._threads, key=lambda a: (self._sent[a] / self._threads[a], a)):
-            most = max(self._left.values(), key=len, default=deque[Block]())
+            most = max(self._left.values(), key=len, default=deque[Batch]())
             if self._left[home]:
-                block = self._left[home].popleft()
+                batch = self._left[home].popleft()
             elif len(most) > 1:  # the last one is soon taken by its own
-                block = most.pop()
+                batch = most.pop()
             else:
                 continue
             self._sent[home] += 1
-            return block, home
+            return batch, home
         return None
 
     def done(self, home: str | None) -> None:
-        """Say that a block is done that was sent there."""
+        """Say that what was sent there once is done."""
         self._sent[home] -= 1
+
+
+def _batches(blocks: list[Block]) -> list[Batch]:
+    """Return runs of blocks, BATCHES of them at the most."""
+    size = max(1, -(-len(blocks) // BATCHES))
+    return [tuple(blocks[start : start + size]) for start in range(0, len(blocks), size)]

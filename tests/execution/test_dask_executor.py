@@ -343,15 +343,42 @@ def test_a_block_stays_where_it_is_over_the_rounds(client, tmp_path, monkeypatch
     stage = Stage("x", "f", Location(str(tmp_path / "stage")), segments)
     sent, submit = {}, client.submit
 
-    def noted(function, packed, stage, block, **options):
+    def noted(function, packed, stage, batch, **options):
         assert options["allow_other_workers"]
-        sent.setdefault(block.index, set()).update(options["workers"])
-        return submit(function, packed, stage, block, **options)
+        for block in batch:
+            sent.setdefault(block.index, set()).update(options["workers"])
+        return submit(function, packed, stage, batch, **options)
 
     monkeypatch.setattr(client, "submit", noted)
     executor(client, tmp_path).map_rounds(stage, Where(), rounds, lambda _: None)
     one, two = sorted(client.scheduler_info(n_workers=-1)["workers"])
     assert sent == {0: {one}, 1: {two}, 2: {one}, 3: {two}}
+
+
+def test_of_blocks_sent_together_the_one_that_fails_is_named(client, tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    (blocks,), segments = rounds_of(1, N)
+    stage, sent, submit = (
+        Stage("x", "f", Location(str(tmp_path / "stage")), segments),
+        [],
+        client.submit,
+    )
+
+    def noted(function, packed, stage, batch, **options):
+        sent.append(len(batch))
+        return submit(function, packed, stage, batch, **options)
+
+    monkeypatch.setattr(client, "submit", noted)
+    with pytest.raises(BlockError, match="0000/000007: OSError: block 7 is broken") as raised:
+        executor(client, tmp_path).map_rounds(stage, Fails(str(calls)), [blocks], lambda _: None)
+    assert set(raised.value.failures) == {"0000/000007"}
+    assert stage.done("0000") == set(range(N)) - {7}
+    assert sent.count(5) == 6  # three for each of two workers
+    assert sent.count(1) == 5 + 2  # those of the one that failed, and two more tries of block 7
+    tried = [path.name.partition("-")[0] for path in calls.iterdir()]
+    assert tried.count("3") == 2
+    assert tried.count("4") == 1
 
 
 def test_rounds_go_on_where_a_worker_goes(tmp_path):
