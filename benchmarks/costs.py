@@ -26,7 +26,7 @@ GROUPS = {
     "embeddings taken": ("embeddings",),
     "sample, UMAP's fit": ("sample", "reducer"),
     "placing": ("reduced",),
-    "refining: graph": ("cells", "coded", "neighbours", "graph"),
+    "refining: graph": ("cells", "coded", "gathered", "neighbours", "graph"),
     "refining: epochs": ("moved", "refined", "moved model"),
     "clustering": (
         "point sample", "division", "scattered points", "layout", "parts", "forests",

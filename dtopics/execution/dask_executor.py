@@ -268,9 +268,9 @@ class DaskExecutor:
                         self.progress.advance(stage.name, rows=block.n_rows)
                 elif len(batch) == 1:
                     failures[batch[0].name] = error
-                else:  # which of them it was is found out one by one, wherever there is room
-                    for block in batch:
-                        add((block,), None)
+                else:  # which of them it was is found out one by one
+                    logger.debug("%s failed together: %s", [b.name for b in batch], error)
+                    waiting.apart(batch)
         finally:
             if running:
                 self.client.cancel(list(running))

@@ -12,16 +12,16 @@ from dtopics.data import Block
 #: Blocks of one task.
 Batch: TypeAlias = tuple[Block, ...]
 
-#: Tasks that the blocks at home with a thread are sent in. Each costs scheduler and client some
-#: milliseconds, whatever it does; but what one task has, no other worker can take.
-BATCHES = 3
+#: A task takes one of so many parts of what is left of the blocks at home with a thread. Each costs
+#: scheduler and client some milliseconds, whatever it does; but what one has, no other can take.
+PARTS = 3
 
 
 class Waiting:
     """Gives out blocks one by one in their order, or some at once to the worker where they belong.
 
     A block of a number is at home with the same worker for as long as the workers are the same. One
-    that has none of its own left takes the last of the worker with most left.
+    that has none of its own left takes the last of the worker with most left: the smallest task.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Waiting:
     --------
     >>> waiting = Waiting([Block("0000", i, i, 1) for i in range(8)], {"a": 1, "b": 1})
     >>> [([b.index for b in batch], home) for batch, home in iter(waiting.take, None)]
-    [([0, 2], 'a'), ([1, 3], 'b'), ([4, 6], 'a'), ([5, 7], 'b')]
+    [([0, 2], 'a'), ([1, 3], 'b'), ([4], 'a'), ([5], 'b'), ([6], 'a'), ([7], 'b')]
     """
 
     def __init__(self, blocks: Iterable[Block], threads: Mapping[str, int]) -> None:
@@ -62,7 +62,7 @@ class Waiting:
             most = max(self._left.values(), key=len, default=deque[Batch]())
             if self._left[home]:
                 batch = self._left[home].popleft()
-            elif len(most) > 1:  # the last one is soon taken by its own
+            elif most:
                 batch = most.pop()
             else:
                 continue
@@ -74,8 +74,16 @@ class Waiting:
         """Say that what was sent there once is done."""
         self._sent[home] -= 1
 
+    def apart(self, batch: Batch) -> None:
+        """Have blocks that were sent together wait to be sent each by itself."""
+        self._left[None].extend((block,) for block in batch)
+
 
 def _batches(blocks: list[Block]) -> list[Batch]:
-    """Return runs of blocks, BATCHES of them at the most."""
-    size = max(1, -(-len(blocks) // BATCHES))
-    return [tuple(blocks[start : start + size]) for start in range(0, len(blocks), size)]
+    """Return runs of blocks, the longest first."""
+    found: list[Batch] = []
+    while blocks:
+        size = -(-len(blocks) // PARTS)
+        found.append(tuple(blocks[:size]))
+        blocks = blocks[size:]
+    return found

@@ -1,10 +1,10 @@
 """Which block is sent next, and where."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtopics.data import Block
-from dtopics.execution import waiting as waiting_module
 from dtopics.execution.waiting import Waiting
 
 
@@ -26,14 +26,14 @@ def test_a_worker_of_two_threads_has_twice_as_many():
 def test_many_are_sent_in_few_tasks():
     waiting = Waiting(blocks_of(100), {"a": 2, "b": 1})
     taken = list(iter(waiting.take, None))
-    assert len(taken) == 9
-    assert {len(batch) for batch, _ in taken} == {10, 11, 12}
+    sizes = [len(batch) for batch, home in taken if home == "b"]
+    assert sizes == [11, 8, 5, 3, 2, 2, 1, 1]
+    assert len(taken) < 27
     assert all(len({block.index % 3 for block in batch}) == 1 for batch, _ in taken)
 
 
-def test_one_that_is_done_takes_from_one_that_is_behind(monkeypatch):
-    monkeypatch.setattr(waiting_module, "BATCHES", 5)
-    waiting = Waiting(blocks_of(10), {"a": 1, "b": 1})
+def test_one_that_is_done_takes_from_one_that_is_behind():
+    waiting = Waiting(blocks_of(20), {"a": 1, "b": 1})
     for _ in range(4):
         waiting.take()
     found = []
@@ -42,9 +42,41 @@ def test_one_that_is_done_takes_from_one_that_is_behind(monkeypatch):
         following = waiting.take()
         if following is None:
             break
-        found.append((following[0][0].index, following[1]))
-    # the last of its own is left to a
-    assert found == [(5, "b"), (7, "b"), (9, "b"), (8, "b"), (6, "b"), (4, "a")]
+        found.append(([block.index for block in following[0]], following[1]))
+    # its own, then what a has left, the last first
+    assert [home for _, home in found] == ["b"] * 6
+    assert [numbers for numbers, _ in found] == [[13, 15], [17], [19], [18], [16], [12, 14]]
+
+
+@pytest.mark.parametrize(("n", "slower"), [(12, 1.5), (40, 1.5), (40, 3.0), (120, 1.2)])
+def test_a_slow_worker_is_relieved(n, slower):
+    """Each worker does one task at a time; two for each are sent."""
+    waiting, sent, ends, now = Waiting(blocks_of(n), {"a": 1, "b": 1}), {"a": [], "b": []}, {}, 0.0
+    while True:
+        while sum(map(len, sent.values())) < 4 and (following := waiting.take()) is not None:
+            batch, home = following
+            sent[home].append(len(batch) * (slower if home == "b" else 1.0))
+        for home, listed in sent.items():
+            if listed and home not in ends:
+                ends[home] = now + listed[0]
+        if not ends:
+            break
+        home = min(ends, key=ends.get)
+        now = ends.pop(home)
+        sent[home].pop(0)
+        waiting.done(home)
+    unrelieved, best = n / 2 * slower, n / (1 + 1 / slower)
+    assert now <= best + 0.5 * (unrelieved - best)
+
+
+def test_blocks_that_failed_together_are_sent_one_by_one():
+    waiting = Waiting(blocks_of(8), {"a": 1, "b": 1})
+    first, home = waiting.take()
+    waiting.done(home)
+    waiting.apart(first)
+    taken = list(iter(waiting.take, None))
+    assert sorted(b.index for batch, _ in taken for b in batch) == list(range(8))
+    assert {(block,) for block in first} <= {batch for batch, _ in taken}
 
 
 @settings(deadline=None)

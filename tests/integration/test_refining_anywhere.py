@@ -83,11 +83,14 @@ class PhaseKiller(Killer):
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_each_phase(corpus, expected, tmp_path):
+def test_a_worker_killed_in_each_phase(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(refining, "MIN_SPANS", 12)  # so that a task has more than one stretch
+    expected = in_process(TopicModel(run=str(tmp_path / "expected"), **REFINED), corpus)
+    run = tmp_path / "run"
     with cluster_of(2) as client:
         killer = PhaseKiller(client)
-        model = TopicModel(run=str(tmp_path), **REFINED)
-        around = Surroundings(Location(str(tmp_path)), client, killer)
+        model = TopicModel(run=str(run), **REFINED)
+        around = Surroundings(Location(str(run)), client, killer)
         job = jobs.run_fit(model.get_params(), corpus.texts, corpus.embeddings, None, around)
     assert set(killer.killed) == set(PhaseKiller.stages)
     assert artefacts(job.run) == artefacts(expected._run)

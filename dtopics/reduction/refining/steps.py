@@ -21,6 +21,7 @@ what they read, in common.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +42,9 @@ from dtopics.store import Stage, rows_by_block
 AXES = 255
 #: Bytes of graphs that a worker keeps between epochs.
 GRAPH_BYTES = 256 * 2**20
+
+#: Parts of a stretch that are read at once: each is small, and a store takes its time to answer.
+READERS = 16
 
 kept_graphs = SizedCache(GRAPH_BYTES, "refining")
 #: The places before one epoch.
@@ -196,12 +200,13 @@ class GatherStretch:
         ]
         order = np.argsort(np.concatenate([ids for _, ids in parts]))
         gathered = {}
-        for name in ("codes", "places"):
-            rows = [
-                coded.array_rows(name, span, part.start, part.stop)
-                for span, (part, _) in zip(spans, parts, strict=True)
-            ]
-            gathered[name] = np.concatenate(rows)[order]
+        with ThreadPoolExecutor(READERS) as readers:
+            for name in ("codes", "places"):
+
+                def read(span: Block, part: tuple[slice, Any], name: str = name) -> NDArray[Any]:
+                    return coded.array_rows(name, span, part[0].start, part[0].stop)
+
+                gathered[name] = np.concatenate(list(readers.map(read, spans, parts)))[order]
         return gathered
 
 
