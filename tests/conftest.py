@@ -11,6 +11,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # gcsfs asks an API that no emulator has what kind of bucket it is
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
+#: Folders whose files take some seconds each.
+SHORT = ("clustering", "embedding", "reduction", "report", "representation", "store")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that run whole fits, so that two processes end at about one time."""
+    items.sort(key=lambda item: item.path.parent.name in SHORT)
+
 
 @pytest.fixture(scope="session")
 def corpus():
