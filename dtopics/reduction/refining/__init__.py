@@ -132,9 +132,7 @@ def refine(
         for position, block in enumerate(of_span)
     }
     refined = run.stage("refined", {}, [moved])
-    executor.map_blocks(
-        refined, ReturnBlock(reduced, gathered, moved, documents, n_epochs, where), blocks
-    )
+    executor.map_blocks(refined, ReturnBlock(reduced, moved, documents, n_epochs, where), blocks)
     placed_by = run.stage("moved model", {}, [model, refined, sample])
     executor.run(placed_by, MoveModel(model, refined, sample, blocks))
     return refined, placed_by

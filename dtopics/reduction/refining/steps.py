@@ -20,6 +20,7 @@ what they read, in common.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -42,7 +43,6 @@ from dtopics.store import Stage, rows_by_block
 AXES = 255
 #: Bytes of graphs that a worker keeps between epochs.
 GRAPH_BYTES = 256 * 2**20
-
 #: Parts of a stretch that are read at once: each is small, and a store takes its time to answer.
 READERS = 16
 
@@ -193,21 +193,23 @@ class GatherStretch:
 
     def __call__(self, block: Block) -> Result:
         """Return ``codes`` and ``places``, by the documents' numbers."""
-        coded, spans = self.documents.coded, self.documents.spans
+        spans = self.documents.spans
         parts = [
             self.documents.part(number, block.row_start, block.row_stop)
             for number in range(len(spans))
         ]
         order = np.argsort(np.concatenate([ids for _, ids in parts]))
-        gathered = {}
         with ThreadPoolExecutor(READERS) as readers:
-            for name in ("codes", "places"):
+            return {
+                name: np.concatenate(
+                    list(readers.map(functools.partial(self._read, name), spans, parts))
+                )[order]
+                for name in ("codes", "places")
+            }
 
-                def read(span: Block, part: tuple[slice, Any], name: str = name) -> NDArray[Any]:
-                    return coded.array_rows(name, span, part[0].start, part[0].stop)
-
-                gathered[name] = np.concatenate(list(readers.map(read, spans, parts)))[order]
-        return gathered
+    def _read(self, name: str, span: Block, part: tuple[slice, Any]) -> NDArray[Any]:
+        rows, _ = part
+        return self.documents.coded.array_rows(name, span, rows.start, rows.stop)
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,10 @@ class MoveStretch:
         from dtopics.reduction import _layout_kernels as kernels
 
         epoch, model, graph = epoch_of(block), umap_model(self.model), self._graph(block.index)
-        places = places_before(epoch, self.documents, self.gathered, self.moved, self.n_components)
+        before, stretches = self.gathered, self.documents.stretches
+        if epoch:
+            before, stretches = self.moved, blocks_of_epoch(epoch - 1, stretches)
+        places = places_of(before, stretches, self.documents.key)
         drawn = places[kernels.draw_rows(len(places), DRAWN, self.seed, epoch)]
         moved = kernels.mover(self.n_components)(
             places, block.row_start, graph.offsets, graph.tails, graph.weights, drawn, self.seed,
@@ -344,22 +349,29 @@ class MoveStretch:
         return kept_graphs.get(key, load, lambda found: found.nbytes)
 
 
-def places_before(
-    epoch: int, documents: Numbered, gathered: Stage, moved: Stage, n_components: int
-) -> NDArray[np.float32]:
-    """Return the process's copy of where all documents are before an epoch, by their numbers."""
+def places_of(stage: Stage, stretches: Sequence[Block], key: str) -> NDArray[np.float32]:
+    """Return the process's copy of the places of all documents, by their numbers.
+
+    Parameters
+    ----------
+    stage : Stage
+        It has ``places``.
+    stretches : sequence of Block
+        All, of one epoch.
+    key : str
+        What tells the documents from any others.
+    """
 
     def load() -> NDArray[np.float32]:
         kept_places.clear()  # those of the epoch before: never two of them are held
-        places = np.empty((documents.bounds[-1], n_components), np.float32)
-        before = blocks_of_epoch(epoch - 1, documents.stretches) if epoch else documents.stretches
-        stage = moved if epoch else gathered
-        for stretch in before:
+        first = stage.array("places", stretches[0])
+        places = np.empty((stretches[-1].row_stop, first.shape[1]), np.float32)
+        for stretch in stretches:
             places[stretch.row_start : stretch.row_stop] = stage.array("places", stretch)
         return places
 
-    key = moved.location.url, documents.key, epoch
-    return kept_places.get(key, load, lambda places: places.nbytes)
+    of_stage = stage.location.url, key, stretches[0].segment
+    return kept_places.get(of_stage, load, lambda places: places.nbytes)
 
 
 @dataclass(frozen=True)
@@ -368,7 +380,7 @@ class ReturnBlock:
 
     Parameters
     ----------
-    reduced, gathered, moved : Stage
+    reduced, moved : Stage
     documents : Numbered
     n_epochs : int
     where : mapping of str to (int, int)
@@ -376,7 +388,6 @@ class ReturnBlock:
     """
 
     reduced: Stage
-    gathered: Stage
     moved: Stage
     documents: Numbered
     n_epochs: int
@@ -391,9 +402,8 @@ class ReturnBlock:
         rows = coded.array("rows", span)
         ids = np.empty_like(rows)
         ids[rows] = self.documents.ids(number)
-        places = places_before(
-            self.n_epochs, self.documents, self.gathered, self.moved, reduced.shape[1]
-        )
+        last = blocks_of_epoch(self.n_epochs - 1, self.documents.stretches)
+        places = places_of(self.moved, last, self.documents.key)
         reduced[np.isfinite(reduced).all(axis=1)] = places[ids[start:stop]]
         return {"reduced": reduced}
 
@@ -448,9 +458,9 @@ def cells_of_rows(codes: NDArray[np.int8], cells: Cells, some: int = 65_536) -> 
     return np.concatenate([np.empty(0, np.int32), *found])
 
 
-def blocks_of_epoch(epoch: int, stretches: Sequence[Block]) -> Sequence[Block]:
+def blocks_of_epoch(epoch: int, stretches: Sequence[Block]) -> tuple[Block, ...]:
     """Return the blocks of an epoch: its segment, one for each stretch."""
-    return [replace(stretch, segment=f"{epoch:04d}") for stretch in stretches]
+    return tuple(replace(stretch, segment=f"{epoch:04d}") for stretch in stretches)
 
 
 def epoch_of(block: Block) -> int:
